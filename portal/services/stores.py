@@ -1,0 +1,98 @@
+"""Stores: where a customer's snapshots go.
+
+What must always hold:
+- A store is kept only after it let us in and has our container.
+- Credentials leave the vault only inside `open_store_of`.
+- One container is one record: two records would sweep each other's parts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from portal.domain.errors import Conflict, NotFound
+from portal.domain.names import check_name
+from portal.records import Account, StoreRecord
+from portal.services.authority import Actor, own_stores, require_support
+from portal.stores.config import StoreConfig
+from portal.stores.open_store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from portal.stores.interface import Store
+    from portal.work import Work
+
+
+def add(work: Work, actor: Actor, *, account: Account, name: str, config: StoreConfig) -> StoreRecord:
+    """Try the store, then keep it. `config.temp_url_key` is made here where it is empty."""
+    require_support(actor)
+    name = check_name(name, what="store")
+    config = config.with_temp_url_key(config.temp_url_key or secrets.token_hex(32))
+    identity = hashlib.sha256(config.identity.encode()).hexdigest()
+    session = work.session
+    if session.scalar(
+        select(StoreRecord.id).where(StoreRecord.account_id == account.id, StoreRecord.name == name)
+    ):
+        raise Conflict(f"The account already has a store named “{name}”.")
+    store = open_store(config)
+    try:
+        store.ensure_container()
+    finally:
+        store.close()
+    if session.scalar(select(StoreRecord.id).where(StoreRecord.identity == identity)):
+        raise Conflict("This container is already registered as a store.")
+    record = StoreRecord(
+        account_id=account.id,
+        name=name,
+        driver=config.driver,
+        address=config.auth_url,
+        identity=identity,
+        sealed=work.vault.seal(_purpose(identity), config.as_text()),
+    )
+    session.add(record)
+    session.flush()
+    session.refresh(record)
+    return record
+
+
+def open_store_of(work: Work, record: StoreRecord) -> Store:
+    """The store behind a record; the caller closes it."""
+    return open_store(StoreConfig.from_text(work.vault.open(_purpose(record.identity), record.sealed)))
+
+
+def list_stores(work: Work, actor: Actor) -> Sequence[StoreRecord]:
+    """The actor's stores, by name."""
+    return work.session.scalars(own_stores(actor)).all()
+
+
+def list_for(work: Work, actor: Actor, account_id: int) -> Sequence[StoreRecord]:
+    """The stores of one account, as far as the actor may see them."""
+    return work.session.scalars(
+        own_stores(actor).where(StoreRecord.account_id == account_id)
+    ).all()
+
+
+def find(work: Work, actor: Actor, name: str, *, account_id: int | None = None) -> StoreRecord:
+    """The store of this name or number, of one account where that is given."""
+    query = own_stores(actor)
+    if account_id is not None:
+        query = query.where(StoreRecord.account_id == account_id)
+    found = work.session.scalars(query.where(StoreRecord.name == name)).all()
+    if not found and name.isdecimal() and len(name) < 19:
+        found = work.session.scalars(query.where(StoreRecord.id == int(name))).all()
+    if not found:
+        raise NotFound(f"There is no store “{name}”.")
+    if len(found) > 1:
+        numbers = ", ".join(str(store.id) for store in found)
+        raise Conflict(f"Several stores are named “{name}”: give one's number ({numbers}).")
+    return found[0]
+
+
+def _purpose(identity: str) -> str:
+    return f"store {identity}"
+
