@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import rq
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
@@ -28,6 +29,13 @@ ENTRIES = {
     JobKind.CAPTURE: "worker.jobs.capture",
     JobKind.DELETE: "worker.jobs.delete",
 }
+
+
+_WAITING = (rq.job.JobStatus.QUEUED, rq.job.JobStatus.STARTED, rq.job.JobStatus.DEFERRED)
+
+
+def _transport_id(job_id: int) -> str:
+    return f"job-{job_id}"
 
 
 def host_queue(host: str) -> str:
@@ -53,6 +61,7 @@ class JobQueue:
             Queue(queue, connection=self._redis).enqueue(
                 ENTRIES[kind],
                 job_id,
+                job_id=_transport_id(job_id),
                 job_timeout=-1,  # our own leases and deadlines; RQ's exception can be swallowed
                 result_ttl=0,
                 failure_ttl=3600,
@@ -62,6 +71,16 @@ class JobQueue:
             raise QueueUnavailable(
                 "The job queue cannot be reached; the job starts by itself when it is back."
             ) from error
+
+    def waits(self, job_id: int) -> bool:
+        """Whether Redis holds this job for a worker to take."""
+        try:
+            job = rq.job.Job.fetch(_transport_id(job_id), connection=self._redis)
+            return job.get_status() in _WAITING
+        except rq.exceptions.NoSuchJobError:
+            return False
+        except RedisError as error:
+            raise QueueUnavailable("The job queue cannot be reached.") from error
 
     def reachable(self) -> bool:
         """Whether Redis answers."""

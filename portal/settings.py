@@ -84,7 +84,7 @@ class _EmbeddedSource(PydanticBaseSettingsSource):
         super().__init__(settings_cls)
         self._environment = environment
 
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401, ARG002
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         """Unused: this source answers as a whole."""
         return None, field_name, False
 

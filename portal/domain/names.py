@@ -39,7 +39,9 @@ def check_name(name: str, *, what: str, field: str = "name") -> str:
     if not kept:
         raise InvalidInput(f"Give the {what} a name.", field=field)
     if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in kept):
-        raise InvalidInput(f"The {what}'s name holds a character that cannot be shown.", field=field)
+        raise InvalidInput(
+            f"The {what}'s name holds a character that cannot be shown.", field=field
+        )
     if len(kept.encode()) > NAME_BYTES:
         raise InvalidInput(f"The {what}'s name is longer than {NAME_BYTES} bytes.", field=field)
     return kept

@@ -26,7 +26,7 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
-def _sqlite_pragmas(connection: DBAPIConnection, _record: Any) -> None:  # noqa: ANN401
+def _sqlite_pragmas(connection: DBAPIConnection, _record: Any) -> None:
     cursor = connection.cursor()
     # WAL lets pages read while a worker writes; FULL keeps a commit through a power failure.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):

@@ -55,6 +55,4 @@ class Snapshot(Record):
     files: Mapped[list[SnapshotFile]] = relationship(
         init=False, back_populates="snapshot", order_by="SnapshotFile.id"
     )
-    jobs: Mapped[list[Job]] = relationship(
-        init=False, back_populates="snapshot", order_by="Job.id"
-    )
+    jobs: Mapped[list[Job]] = relationship(init=False, back_populates="snapshot", order_by="Job.id")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DISK_DRIVERS = ("file", "block")
 
 
-def add(  # noqa: PLR0913
+def add(
     work: Work,
     actor: Actor,
     *,

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from portal.work import Work
 
 
-def add(work: Work, actor: Actor, *, account: Account, name: str, config: StoreConfig) -> StoreRecord:
+def add(
+    work: Work, actor: Actor, *, account: Account, name: str, config: StoreConfig
+) -> StoreRecord:
     """Try the store, then keep it. `config.temp_url_key` is made here where it is empty."""
     require_support(actor)
     name = check_name(name, what="store")
@@ -62,7 +64,9 @@ def add(work: Work, actor: Actor, *, account: Account, name: str, config: StoreC
 
 def open_store_of(work: Work, record: StoreRecord) -> Store:
     """The store behind a record; the caller closes it."""
-    return open_store(StoreConfig.from_text(work.vault.open(_purpose(record.identity), record.sealed)))
+    return open_store(
+        StoreConfig.from_text(work.vault.open(_purpose(record.identity), record.sealed))
+    )
 
 
 def list_stores(work: Work, actor: Actor) -> Sequence[StoreRecord]:
@@ -72,9 +76,7 @@ def list_stores(work: Work, actor: Actor) -> Sequence[StoreRecord]:
 
 def list_for(work: Work, actor: Actor, account_id: int) -> Sequence[StoreRecord]:
     """The stores of one account, as far as the actor may see them."""
-    return work.session.scalars(
-        own_stores(actor).where(StoreRecord.account_id == account_id)
-    ).all()
+    return work.session.scalars(own_stores(actor).where(StoreRecord.account_id == account_id)).all()
 
 
 def find(work: Work, actor: Actor, name: str, *, account_id: int | None = None) -> StoreRecord:
@@ -95,4 +97,3 @@ def find(work: Work, actor: Actor, name: str, *, account_id: int | None = None) 
 
 def _purpose(identity: str) -> str:
     return f"store {identity}"
-

@@ -1,0 +1,227 @@
+"""Snapshots: take, cancel, delete, and the history.
+
+What must always hold: an active job that writes excludes every other for its server; the database
+enforces it, and a question asked first only makes for a better sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from portal.domain.errors import Conflict, InvalidInput, NotFound
+from portal.domain.kinds import Kind
+from portal.domain.lifecycle import (
+    ACTIVE_JOBS,
+    ACTIVE_SNAPSHOTS,
+    JobKind,
+    JobState,
+    SnapshotState,
+)
+from portal.domain.names import time_folder
+from portal.queue import ANYWHERE, host_queue
+from portal.records import Job, Server, Snapshot, StoreRecord
+from portal.records.declarative import now
+from portal.services.authority import Actor, own_snapshots
+from portal.services.moves import move_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from portal.work import Work
+
+log = structlog.get_logger()
+
+HISTORY_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """A snapshot with the job that works on it now, if one does."""
+
+    snapshot: Snapshot
+    job: Job | None
+
+
+def take(work: Work, actor: Actor, server: Server, store: StoreRecord, kind: str) -> Snapshot:
+    """Ask for a snapshot. `server` and `store` were loaded for this actor.
+
+    Raises `Conflict` while another job is active for the server, `InvalidInput` for an unknown
+    kind, `NotFound` where the store is not the server's account's.
+    """
+    if kind not in set(Kind):
+        known = ", ".join(Kind)
+        raise InvalidInput(f"“{kind}” is no image type; there are: {known}.", field="kind")
+    if store.account_id != server.account_id:
+        raise NotFound("There is no such store.")
+    if active_job(work, server) is not None:
+        raise _busy(server)
+    session = work.session
+    snapshot = Snapshot(
+        server_id=server.id,
+        store_id=store.id,
+        kind=Kind(kind),
+        state=SnapshotState.QUEUED,
+        folder=_fresh_folder(work, server, store),
+        requested_by_id=actor.user_id,
+    )
+    session.add(snapshot)
+    try:
+        session.flush()
+        _add_job(work, JobKind.CAPTURE, snapshot, host_queue(server.host_name))
+    except IntegrityError as error:
+        session.rollback()
+        raise _busy(server) from error
+    session.refresh(snapshot)
+    log.info("snapshot asked for", snapshot=snapshot.id, server=server.id, actor=actor.user_id)
+    return snapshot
+
+
+def cancel(work: Work, actor: Actor, snapshot: Snapshot) -> None:
+    """Cancel: at once while it waits, as soon as its job looks (a second) while it runs."""
+    session = work.session
+    job = session.scalar(
+        select(Job).where(
+            Job.snapshot_id == snapshot.id, Job.kind == JobKind.CAPTURE, Job.state.in_(ACTIVE_JOBS)
+        )
+    )
+    if job is None or snapshot.state not in ACTIVE_SNAPSHOTS:
+        raise Conflict("This snapshot is not running, so there is nothing to cancel.")
+    at = now()
+    never_ran = session.execute(
+        update(Job)
+        .where(Job.id == job.id, Job.state == JobState.QUEUED)
+        .values(state=JobState.CANCELLED, cancel_requested_at=at, ended_at=at)
+        .execution_options(synchronize_session=False)
+    )
+    if never_ran.rowcount:  # type: ignore[attr-defined]
+        session.refresh(snapshot)
+        move_snapshot(work, snapshot, SnapshotState.CANCELLED, finished_at=at)
+    else:
+        session.execute(
+            update(Job)
+            .where(
+                Job.id == job.id, Job.state == JobState.RUNNING, Job.cancel_requested_at.is_(None)
+            )
+            .values(cancel_requested_at=at)
+            .execution_options(synchronize_session=False)
+        )
+    session.refresh(job)
+    log.info("cancel asked for", snapshot=snapshot.id, actor=actor.user_id)
+
+
+def delete(work: Work, actor: Actor, snapshot: Snapshot) -> None:
+    """Delete a snapshot: from the store by a job, or only from the list where nothing is stored."""
+    if snapshot.state in ACTIVE_SNAPSHOTS:
+        raise Conflict("This snapshot is still being taken: cancel it first.")
+    if snapshot.state in {SnapshotState.DELETING, SnapshotState.GONE}:
+        raise Conflict("This snapshot is already being deleted.")
+    if snapshot.state in {SnapshotState.FAILED, SnapshotState.CANCELLED}:
+        move_snapshot(work, snapshot, SnapshotState.GONE)
+        return
+    if active_job(work, snapshot.server) is not None:
+        raise _busy(snapshot.server)
+    try:
+        move_snapshot(work, snapshot, SnapshotState.DELETING, error=None)
+        _add_job(work, JobKind.DELETE, snapshot, ANYWHERE)
+    except IntegrityError as error:
+        work.session.rollback()
+        raise _busy(snapshot.server) from error
+    log.info("delete asked for", snapshot=snapshot.id, actor=actor.user_id)
+
+
+def active_job(work: Work, server: Server) -> Job | None:
+    """The job that writes for this server now, if one does."""
+    return work.session.scalar(
+        select(Job).where(Job.server_id == server.id, Job.writes, Job.state.in_(ACTIVE_JOBS))
+    )
+
+
+def history(
+    work: Work,
+    actor: Actor,
+    server: Server,
+    *,
+    before: int | None = None,
+    limit: int = HISTORY_PAGE,
+) -> Sequence[HistoryLine]:
+    """The server's snapshots, newest first; `before` a snapshot's number pages on."""
+    query = own_snapshots(actor).where(
+        Snapshot.server_id == server.id, Snapshot.state != SnapshotState.GONE
+    )
+    if before is not None:
+        query = query.where(Snapshot.id < before)
+    found = work.session.scalars(query.limit(limit)).all()
+    return _with_jobs(work, found)
+
+
+def list_snapshots(work: Work, actor: Actor, *, limit: int = 1000) -> Sequence[HistoryLine]:
+    """All snapshots that the actor may see, newest first."""
+    found = work.session.scalars(
+        own_snapshots(actor).where(Snapshot.state != SnapshotState.GONE).limit(limit)
+    ).all()
+    return _with_jobs(work, found)
+
+
+def line_of(work: Work, snapshot: Snapshot) -> HistoryLine:
+    """One snapshot with its job."""
+    return _with_jobs(work, [snapshot])[0]
+
+
+def count(work: Work, actor: Actor, server: Server) -> int:
+    """How many snapshots the history holds."""
+    query = own_snapshots(actor).where(
+        Snapshot.server_id == server.id, Snapshot.state != SnapshotState.GONE
+    )
+    return (
+        work.session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
+    )
+
+
+def _with_jobs(work: Work, found: Sequence[Snapshot]) -> list[HistoryLine]:
+    jobs = {
+        job.snapshot_id: job
+        for job in work.session.scalars(
+            select(Job).where(
+                Job.snapshot_id.in_([snapshot.id for snapshot in found]),
+                Job.state.in_(ACTIVE_JOBS),
+            )
+        )
+    }
+    return [HistoryLine(snapshot, jobs.get(snapshot.id)) for snapshot in found]
+
+
+def _add_job(work: Work, kind: JobKind, snapshot: Snapshot, queue: str) -> Job:
+    job = Job(
+        kind=kind,
+        state=JobState.QUEUED,
+        server_id=snapshot.server_id,
+        snapshot_id=snapshot.id,
+        queue=queue,
+    )
+    work.session.add(job)
+    work.session.flush()
+    work.send_after_commit(job)
+    return job
+
+
+def _fresh_folder(work: Work, server: Server, store: StoreRecord) -> str:
+    """The folder of this second, or of the next that no snapshot has: it never holds two."""
+    at = now()
+    while True:
+        folder = f"{server.folder}/{time_folder(at)}"
+        taken = select(Snapshot.id).where(Snapshot.store_id == store.id, Snapshot.folder == folder)
+        if work.session.scalar(taken) is None:
+            return folder
+        at += timedelta(seconds=1)
+
+
+def _busy(server: Server) -> Conflict:
+    return Conflict(
+        f"Another job is active for “{server.name}”: wait until it has ended, or cancel it."
+    )
