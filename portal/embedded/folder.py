@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from portal.domain.errors import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LOCK_PATIENCE = 5.0
 """Seconds to wait for the processes of an instance that was just killed."""
@@ -112,14 +112,14 @@ class DataFolder:
         self.note({"ports": {**before, **chosen}})
         return chosen
 
-    def secret(self, name: str) -> str:
+    def secret(self, name: str, make: Callable[[], str] = lambda: secrets.token_urlsafe(24)) -> str:
         """The secret of this name, made at first use."""
         path = self.path / "secrets" / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             return path.read_text().strip()
         except FileNotFoundError:
-            write_private(path, secrets.token_urlsafe(24) + "\n")
+            write_private(path, make() + "\n")
             return path.read_text().strip()
 
 

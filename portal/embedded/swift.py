@@ -23,7 +23,6 @@ import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from portal.embedded import swift_config
 from portal.embedded.child import Program
@@ -41,6 +40,7 @@ class SwiftServer:
     """How to run Swift on a data folder, and where it answers."""
 
     def __init__(self, folder: DataFolder, options: SwiftOptions | None = None) -> None:
+        swift_config.check_path(folder)
         self.folder = folder
         self.options = options or SwiftOptions()
         self.ports = swift_config.ports(folder)
@@ -86,7 +86,7 @@ def log_to_stderr(
 
 
 def serve(folder: DataFolder, at: Mapping[str, int], options: SwiftOptions) -> None:
-    """Become Swift; returns when SIGTERM asks for it."""
+    """Become Swift, until SIGTERM."""
     warnings.simplefilter("ignore")
     os.environ["TZ"] = "UTC+0"  # Swift's own habit: no stat of /etc/localtime for every time stamp
     time.tzset()
@@ -104,8 +104,7 @@ def serve(folder: DataFolder, at: Mapping[str, int], options: SwiftOptions) -> N
 
     eventlet.hubs.use_hub(utils.get_hub())
     for server in SERVERS:
-        # Quoted: paste.deploy takes what it is given for an address, with fragment and escapes.
-        path = quote(str(etc / f"{server}-server.conf"))
+        path = str(etc / f"{server}-server.conf")
         conf, _logger, log_name = wsgi._initrp(path, f"{server}-server")
         utils.FALLOCATE_RESERVE, utils.FALLOCATE_IS_PERCENT = utils.config_fallocate_value(
             conf.get("fallocate_reserve", "1%")
@@ -117,10 +116,10 @@ def serve(folder: DataFolder, at: Mapping[str, int], options: SwiftOptions) -> N
         )
         eventlet.spawn(_serve_one, eventlet, wsgi, utils, listener, app, options.client_timeout)
 
-    stopped = eventlet.event.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.ready() or stopped.send())
+    # At once: what a request wrote is on disk before it is answered, and nothing else is owed.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    stopped.wait()
+    eventlet.hubs.get_hub().switch()
 
 
 def _serve_one(
@@ -152,8 +151,6 @@ def main() -> None:
     told = os.environ.pop("SNAPPORT_SWIFT_OPTIONS", "")
     at, options = json.loads(told) if told else (swift_config.ports(folder), {})
     serve(folder, at, SwiftOptions(**options))
-    # Objects and databases are on disk when a request is answered: nothing is left to be done.
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,15 @@ class SwiftOptions:
     """More users: `ACCOUNT:USER` → key, each admin of its account."""
 
 
+def check_path(folder: DataFolder) -> None:
+    """Refuse what paste.deploy cannot read: it takes a path for an address, and `%` for a name."""
+    for character in "#%":
+        if character in str(folder.path):
+            raise Conflict(
+                f"Swift cannot be kept under a path with a {character} in it: {folder.path}"
+            )
+
+
 def ports(folder: DataFolder) -> dict[str, int]:
     """The four servers' ports, the proxy's being the one that clients use."""
     chosen = folder.ports(*(f"swift_{server}" for server in SERVERS))
@@ -59,9 +68,8 @@ def endpoint(folder: DataFolder, proxy_port: int) -> dict[str, str]:
 
 def write(folder: DataFolder, at: Mapping[str, int], options: SwiftOptions) -> Path:
     """Write swift.conf and one file a server; the folder they are in."""
-    if "%" in str(folder.path):  # paste.deploy's own `here` cannot be escaped
-        raise Conflict(f"Swift cannot be kept under a path with a % in it: {folder.path}")
     etc = folder.swift / "etc"
+    folder.swift.mkdir(mode=0o700, exist_ok=True)
     (folder.swift / "devices" / "d1").mkdir(mode=0o700, parents=True, exist_ok=True)
     etc.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_private(
@@ -191,7 +199,6 @@ object_chunk_size = {MIB}
 
 
 def _fernet_key(folder: DataFolder) -> str:
-    path = folder.path / "secrets" / "swift-fernet"
-    if not path.exists():
-        write_private(path, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode() + "\n")
-    return path.read_text().strip()
+    return folder.secret(
+        "swift-fernet", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    )

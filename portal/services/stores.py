@@ -62,6 +62,27 @@ def add(
     return record
 
 
+def move(work: Work, actor: Actor, record: StoreRecord, config: StoreConfig) -> None:
+    """The same store at another address or with other credentials: tried, then kept."""
+    require_support(actor)
+    kept = StoreConfig.from_text(work.vault.open(_purpose(record.identity), record.sealed))
+    config = config.with_temp_url_key(kept.temp_url_key)
+    store = open_store(config)
+    try:
+        store.ensure_container()
+    finally:
+        store.close()
+    identity = hashlib.sha256(config.identity.encode()).hexdigest()
+    if work.session.scalar(
+        select(StoreRecord.id).where(StoreRecord.identity == identity, StoreRecord.id != record.id)
+    ):
+        raise Conflict("This container is already registered as a store.")
+    record.address = config.auth_url
+    record.identity = identity
+    record.sealed = work.vault.seal(_purpose(identity), config.as_text())
+    work.session.flush()
+
+
 def open_store_of(work: Work, record: StoreRecord) -> Store:
     """The store behind a record; the caller closes it."""
     return open_store(
