@@ -31,7 +31,7 @@ from portal.services.authority import Actor, own_snapshots
 from portal.services.moves import move_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from portal.work import Work
 
@@ -158,6 +158,24 @@ def history(
         query = query.where(Snapshot.id < before)
     found = work.session.scalars(query.limit(limit)).all()
     return _with_jobs(work, found)
+
+
+def since(
+    work: Work, actor: Actor, server: Server, shown: Collection[int]
+) -> tuple[dict[int, HistoryLine], Sequence[HistoryLine]]:
+    """What became of the snapshots that somebody looks at, and those newer than all of them.
+
+    A snapshot that was deleted is missing in the first.
+    """
+    query = own_snapshots(actor).where(
+        Snapshot.server_id == server.id, Snapshot.state != SnapshotState.GONE
+    )
+    present = work.session.scalars(query.where(Snapshot.id.in_(shown))).all()
+    newer = work.session.scalars(
+        query.where(Snapshot.id > max(shown, default=0)).limit(HISTORY_PAGE)
+    ).all()
+    lines = {line.snapshot.id: line for line in _with_jobs(work, present)}
+    return lines, _with_jobs(work, newer)
 
 
 def list_snapshots(work: Work, actor: Actor, *, limit: int = 1000) -> Sequence[HistoryLine]:

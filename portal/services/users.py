@@ -85,6 +85,13 @@ def set_password(work: Work, user: User, password: str) -> None:
     work.session.flush()
 
 
+def change_password(work: Work, user: User, current: str, password: str) -> None:
+    """Change one's own password: `InvalidInput` where the present one is not right."""
+    if authenticate(work, user.email, current) is None:
+        raise InvalidInput("That is not your present password.", field="current")
+    set_password(work, user, password)
+
+
 def signed_in(work: Work, user_id: int, epoch: int) -> User | None:
     """The user of a session, unless the session was ended."""
     user = work.session.get(User, user_id)
