@@ -1,0 +1,92 @@
+"""Swift's answers as our errors.
+
+What must always hold:
+- "Could not fetch" is never reported as "corrupt": only a checksum, a size or a piece that the
+  store itself said to be wrong makes an `ObjectDamaged`.
+- No token, key or signed address appears in a sentence.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from portal.domain.errors import (
+    ObjectDamaged,
+    ObjectMissing,
+    StoreError,
+    StoreFull,
+    StoreRefused,
+    StoreUnreachable,
+)
+
+RATE_LIMITED = 498
+"""Swift's own status for a client that asks too often."""
+CLIENT_GONE = 499
+"""Swift's own status for a body that stopped coming."""
+
+
+class TokenRefused(StoreRefused):
+    """The token was not accepted; it may only have expired: renew it once before giving up."""
+
+
+class Throttled(StoreUnreachable):
+    """The store asks for a pause of `seconds`."""
+
+    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+def refused_credentials(host: str) -> str:
+    """The sentence for credentials that the store does not know."""
+    return f"The store at {host} does not accept the user name and key."
+
+
+def error_of(  # noqa: C901 - a case a status
+    status: int, *, host: str, what: str, retry_after: str = "", writing: bool = False
+) -> StoreError:
+    """The error for an answer that is not a success.
+
+    `what` names the thing in a sentence ("the object “a”"); `writing` says that data was sent.
+    """
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            return TokenRefused(refused_credentials(host))
+        case HTTPStatus.FORBIDDEN:
+            return StoreRefused(f"The store at {host} forbids access to {what}.")
+        case HTTPStatus.NOT_FOUND if writing:
+            return ObjectMissing(f"The container for {what} is not there.")
+        case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
+            return ObjectMissing(f"The store has not got {what}.")
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE | HTTPStatus.INSUFFICIENT_STORAGE if writing:
+            return StoreFull(f"The store at {host} has no room left for {what}.")
+        case HTTPStatus.UNPROCESSABLE_ENTITY if writing:
+            return ObjectDamaged(f"What the store received of {what} is not what was sent.")
+        case HTTPStatus.TOO_MANY_REQUESTS | 498:
+            return Throttled(
+                f"The store at {host} asks for fewer requests.", seconds=_seconds(retry_after)
+            )
+        case HTTPStatus.SERVICE_UNAVAILABLE if writing:
+            # Swift's proxy answers so when its disks are full, too: the two look the same here.
+            return Throttled(
+                f"The store at {host} takes no data at present: it is overloaded or full.",
+                seconds=_seconds(retry_after),
+            )
+        case HTTPStatus.REQUEST_TIMEOUT | 499 | HTTPStatus.CONFLICT:
+            return StoreUnreachable(f"The store at {host} did not complete {what} ({status}).")
+        case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Throttled(
+                f"The store at {host} has a problem of its own ({status}).",
+                seconds=_seconds(retry_after),
+            )
+        case _ if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            return StoreRefused(
+                f"The address {host} points elsewhere ({status}): give the store's own address."
+            )
+        case _:
+            return StoreRefused(f"The store at {host} refused {what} ({status}).")
+
+
+def _seconds(retry_after: str) -> float:
+    """Retry-After in seconds; dates and nonsense count as none."""
+    return float(retry_after) if retry_after.isdecimal() and len(retry_after) < 7 else 0.0
