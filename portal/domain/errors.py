@@ -57,6 +57,12 @@ class JobCancelled(SnapportError):
     """Somebody asked for this job to stop."""
 
 
+class JobInterrupted(SnapportError):
+    """The worker was asked to stop: hand the job back, another goes on."""
+
+    permanent = False
+
+
 class DiskUnavailable(SnapportError):
     """The disk is missing, unreadable, or failed while it was read."""
 

@@ -48,9 +48,11 @@ class JobKind(StrEnum):
 _S = SnapshotState
 SNAPSHOT_MOVES: dict[SnapshotState, frozenset[SnapshotState]] = {
     _S.QUEUED: frozenset({_S.RUNNING, _S.CANCELLED, _S.FAILED}),
-    _S.RUNNING: frozenset({_S.DONE, _S.FAILED, _S.BROKEN, _S.CANCELLED}),
+    # Back to queued: its worker was asked to stop; the next one goes on with the parts that stand.
+    _S.RUNNING: frozenset({_S.DONE, _S.FAILED, _S.BROKEN, _S.CANCELLED, _S.QUEUED}),
     _S.DONE: frozenset({_S.DELETING, _S.BROKEN}),
-    _S.BROKEN: frozenset({_S.DELETING}),
+    # To done only where README.txt turned out to stand: its worker died before it could say so.
+    _S.BROKEN: frozenset({_S.DELETING, _S.DONE}),
     # A deletion that could not finish leaves files without a README.txt: broken, deletable again.
     _S.DELETING: frozenset({_S.GONE, _S.BROKEN}),
     # Nothing stands in the store: the line in the list is all there is to remove.
@@ -62,7 +64,7 @@ SNAPSHOT_MOVES: dict[SnapshotState, frozenset[SnapshotState]] = {
 _J = JobState
 JOB_MOVES: dict[JobState, frozenset[JobState]] = {
     _J.QUEUED: frozenset({_J.RUNNING, _J.CANCELLED, _J.FAILED}),
-    _J.RUNNING: frozenset({_J.DONE, _J.FAILED, _J.CANCELLED, _J.LOST}),
+    _J.RUNNING: frozenset({_J.DONE, _J.FAILED, _J.CANCELLED, _J.LOST, _J.QUEUED}),
     _J.DONE: frozenset(),
     _J.FAILED: frozenset(),
     _J.CANCELLED: frozenset(),

@@ -35,9 +35,10 @@ def list_accounts(work: Work, actor: Actor) -> Sequence[Account]:
 
 
 def find(work: Work, actor: Actor, name: str) -> Account:
-    """The account of this name (or number), or `NotFound`."""
-    by = Account.id == int(name) if name.isdecimal() and len(name) < 19 else Account.name == name
-    found = work.session.scalar(own_accounts(actor).where(by))
+    """The account of this name, or else of this number, or `NotFound`."""
+    found = work.session.scalar(own_accounts(actor).where(Account.name == name))
+    if found is None and name.isdecimal() and len(name) < 19:
+        found = work.session.scalar(own_accounts(actor).where(Account.id == int(name)))
     if found is None:
         raise NotFound(f"There is no account “{name}”.")
     return found

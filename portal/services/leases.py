@@ -110,6 +110,31 @@ def end(work: Work, lease: Lease, state: JobState, *, error: str | None = None) 
     return work.session.get_one(Job, lease.job_id, populate_existing=True)
 
 
+def hand_back(work: Work, lease: Lease) -> None:
+    """Let another worker run this job from its start: this one was asked to stop."""
+    check_job_move(JobState.RUNNING, JobState.QUEUED)
+    row = work.session.execute(
+        update(Job)
+        .where(*_held(lease))
+        .values(
+            state=JobState.QUEUED,
+            # The reaper sends it: sent from here, RQ would end it together with this run.
+            enqueued_at=None,
+            lease_until=None,
+            started_at=None,
+            worker="",
+            step="",
+        )
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if row is None:
+        raise LeaseLost("This job was taken over, or its lease ran out.")
+    job = work.session.get_one(Job, lease.job_id, populate_existing=True)
+    if job.kind is JobKind.CAPTURE and job.snapshot is not None:
+        move_snapshot(work, job.snapshot, SnapshotState.QUEUED, started_at=None)
+
+
 def reap(work: Work) -> list[int]:
     """End the jobs whose lease ran out; their numbers. The caller commits."""
     expired = work.session.scalars(

@@ -178,12 +178,25 @@ def since(
     return lines, _with_jobs(work, newer)
 
 
-def list_snapshots(work: Work, actor: Actor, *, limit: int = 1000) -> Sequence[HistoryLine]:
-    """All snapshots that the actor may see, newest first."""
-    found = work.session.scalars(
-        own_snapshots(actor).where(Snapshot.state != SnapshotState.GONE).limit(limit)
-    ).all()
-    return _with_jobs(work, found)
+def list_snapshots(
+    work: Work,
+    actor: Actor,
+    *,
+    server: Server | None = None,
+    states: Collection[SnapshotState] = (),
+    limit: int = 1000,
+) -> Sequence[HistoryLine]:
+    """The snapshots that the actor may see, newest first; of a server, in these states.
+
+    Those that are gone only where that state is asked for.
+    """
+    query = own_snapshots(actor)
+    if server is not None:
+        query = query.where(Snapshot.server_id == server.id)
+    wanted = set(states) or set(SnapshotState) - {SnapshotState.GONE}
+    return _with_jobs(
+        work, work.session.scalars(query.where(Snapshot.state.in_(wanted)).limit(limit)).all()
+    )
 
 
 def line_of(work: Work, snapshot: Snapshot) -> HistoryLine:

@@ -2,7 +2,7 @@
 
 What must always hold:
 - A store is kept only after it let us in and has our container.
-- Credentials leave the vault only inside `open_store_of`.
+- Credentials never leave this module but inside an open store.
 - One container is one record: two records would sweep each other's parts.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -85,9 +86,44 @@ def move(work: Work, actor: Actor, record: StoreRecord, config: StoreConfig) -> 
 
 def open_store_of(work: Work, record: StoreRecord) -> Store:
     """The store behind a record; the caller closes it."""
-    return open_store(
-        StoreConfig.from_text(work.vault.open(_purpose(record.identity), record.sealed))
-    )
+    return open_store(_config_of(work, record))
+
+
+def facts(work: Work, record: StoreRecord) -> dict[str, str]:
+    """How the store is reached, for people: no secret among them, nothing that is not set."""
+    config = _config_of(work, record).as_text()
+    return {
+        key: config[key]
+        for key in (
+            *("auth_url", "auth_version", "user", "project", "user_domain", "project_domain"),
+            *("region", "container", "ca_file"),
+        )
+        if config[key]
+    }
+
+
+def set_key(work: Work, actor: Actor, record: StoreRecord, key: str) -> None:
+    """Change the store's key, once the store has let us in with it."""
+    require_support(actor)
+    config = replace(_config_of(work, record), key=key)
+    store = open_store(config)
+    try:
+        store.ensure_container()
+    finally:
+        store.close()
+    record.sealed = work.vault.seal(_purpose(record.identity), config.as_text())
+    work.session.flush()
+
+
+def reseal(work: Work, actor: Actor) -> int:
+    """Encrypt all credentials anew with the vault's first key; how many."""
+    require_support(actor)
+    records = list_stores(work, actor)
+    for record in records:
+        purpose = _purpose(record.identity)
+        record.sealed = work.vault.seal(purpose, work.vault.open(purpose, record.sealed))
+    work.session.flush()
+    return len(records)
 
 
 def list_stores(work: Work, actor: Actor) -> Sequence[StoreRecord]:
@@ -114,6 +150,10 @@ def find(work: Work, actor: Actor, name: str, *, account_id: int | None = None) 
         numbers = ", ".join(str(store.id) for store in found)
         raise Conflict(f"Several stores are named “{name}”: give one's number ({numbers}).")
     return found[0]
+
+
+def _config_of(work: Work, record: StoreRecord) -> StoreConfig:
+    return StoreConfig.from_text(work.vault.open(_purpose(record.identity), record.sealed))
 
 
 def _purpose(identity: str) -> str:

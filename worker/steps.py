@@ -1,0 +1,19 @@
+"""The steps of a job, in order: what people read of them while they run."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Step(StrEnum):
+    """Each is told before it begins."""
+
+    OPENING = "Opening the disk"
+    PARTS = "Copying the disk"
+    MANIFEST = "Joining the parts"
+    INDEX = "Writing snapshot.json"
+    README = "Writing README.txt"
+    FINISHED = "Finishing"
+    CLEARING = "Clearing up"
+    REMOVING = "Deleting files"
+    SWEEPING = "Deleting parts"
