@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     redis_url: SecretStr = SecretStr("")
     key: SecretStr = SecretStr("")
-    """Keys that encrypt store credentials: one or more Fernet keys, comma-separated, newest first."""
+    """Keys that encrypt store credentials: Fernet keys, comma-separated, newest first."""
     key_file: Path | None = None
     host: str = "local"
     https: bool = False
@@ -56,8 +56,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then the environment, then what the embedded stack wrote."""
         return init_settings, env_settings, _EmbeddedSource(settings_cls, env_settings)

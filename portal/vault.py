@@ -54,7 +54,7 @@ class Vault:
             content = json.loads(self._fernet.decrypt(sealed))
         except InvalidToken as error:
             raise VaultError(
-                "A stored secret cannot be opened: the encryption key is not the one that sealed it."
+                "A stored secret cannot be opened: it was sealed with another encryption key."
             ) from error
         if content["for"] != purpose:
             raise VaultError("A stored secret belongs to another record.")

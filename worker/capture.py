@@ -40,13 +40,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
+    import snapcore
     from portal.stores.interface import Store
     from portal.work import Runtime
     from worker.heartbeat import Heartbeat
 
 COMPRESSION_THREADS = 2
 _SPOOL = 4 * 1024 * 1024
-"""snapshot.json stays in memory up to here: a 200 GiB disk's; larger ones go to a temporary file."""
+"""snapshot.json stays in memory up to here, and goes to a temporary file beyond."""
 
 
 def capture(runtime: Runtime, snapshot_id: int, heartbeat: Heartbeat) -> None:

@@ -20,6 +20,7 @@ from portal.domain.names import part_name
 from worker.disks.trouble import disk_trouble
 
 if TYPE_CHECKING:
+    import snapcore
     from portal.stores.interface import Store
     from worker.extents import ReadMeter
     from worker.heartbeat import Heartbeat

@@ -174,9 +174,10 @@ def resend(work: Work) -> list[int]:
     ).all()
     sent = []
     for job in waiting:
-        if job.enqueued_at is not None:
-            if job.enqueued_at > at - _RECHECK_AFTER or work.queue.waits(job.id):
-                continue
+        if job.enqueued_at is not None and (
+            job.enqueued_at > at - _RECHECK_AFTER or work.queue.waits(job.id)
+        ):
+            continue
         work.queue.send(job.kind, job.id, job.queue)
         job.enqueued_at = at
         sent.append(job.id)
