@@ -19,8 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from portal.domain.errors import SnapportError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+READY_SECONDS = 60.0
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -41,7 +45,10 @@ class Program:
     """Whether it serves already; None where running is all there is to know."""
     env: Mapping[str, str] = field(default_factory=dict)
     stop_seconds: float = 10.0
+    stop_signal: signal.Signals = signal.SIGTERM
     death_signal: signal.Signals = signal.SIGTERM
+    user: str | None = None
+    """Run as this user; None: as whoever runs this."""
     keep: Sequence[int] = ()
     """Descriptors that it inherits (the data folder's lock)."""
 
@@ -71,6 +78,9 @@ class Child:
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **program.env},
                 start_new_session=True,
                 pass_fds=tuple(program.keep),
+                user=program.user,
+                group=program.user,
+                extra_groups=[] if program.user else None,
                 preexec_fn=tie_to_parent,  # noqa: PLW1509 - this process has one thread
             )
         self.pid = self.process.pid
@@ -82,7 +92,7 @@ class Child:
     def end(self) -> None:
         """Ask it to stop; `wait_ended` follows."""
         with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(self.program.stop_signal)
 
     def wait_ended(self, seconds: float) -> bool:
         """Whether it ended by itself in this time; if not it is killed, group and all."""
@@ -109,6 +119,43 @@ class Child:
             return ""
         said = [line.strip() for line in lines if line.strip()]
         return said[-1][:200] if said else ""
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Return when it serves; `SnapportError` where it ends or takes too long."""
+        name, log = self.program.name, self.program.log
+        deadline = time.monotonic() + seconds
+        while self.program.ready is not None and not self.program.ready():
+            if self.exit_status() is not None:
+                raise SnapportError(
+                    f"{name} did not start ({self.how_it_ended()}): {self.last_words()}"
+                    f" — its log is {log}"
+                )
+            if time.monotonic() > deadline:
+                raise SnapportError(
+                    f"{name} did not answer within {seconds:.0f} s; its log is {log}"
+                )
+            time.sleep(0.05)
+
+    def how_it_ended(self) -> str:
+        """In words."""
+        status = self.exit_status()
+        if status is None:
+            return "still running"
+        if status < 0:
+            return f"by {signal.Signals(-status).name}"
+        return f"exit status {status}"
+
+
+@contextlib.contextmanager
+def running(program: Program) -> Iterator[Child]:
+    """The program, serving, for as long as the block lasts."""
+    child = Child(program)
+    try:
+        child.wait_ready()
+        yield child
+    finally:
+        child.end()
+        child.wait_ended(program.stop_seconds)
 
 
 def adopt_orphans() -> None:

@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
-from portal.domain.errors import Conflict, SnapportError
+from portal.domain.errors import Conflict
 from portal.embedded.child import Child, Program, adopt_orphans, kill_orphans
 from portal.embedded.folder import DataFolder, port_is_free
 from portal.embedded.redis_server import RedisServer
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import FrameType
 
-READY_SECONDS = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 STEADY_SECONDS = 60.0
 """Who ran this long begins again with the first pause."""
@@ -194,22 +193,10 @@ class Supervisor:
             place.child = Child(program)
 
     def _wait_ready(self, programs: Sequence[Program]) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        for place in [place for place in self._places if place.program in programs]:
-            child, program = place.child, place.program
-            while child is not None and program.ready is not None and not program.ready():
-                if child.exit_status() is not None:
-                    raise SnapportError(
-                        f"{program.name} did not start ({_how(child)}): {child.last_words()}"
-                        f" — its log is {program.log}"
-                    )
-                if time.monotonic() > deadline:
-                    raise SnapportError(
-                        f"{program.name} did not answer within {READY_SECONDS:.0f} s;"
-                        f" its log is {program.log}"
-                    )
-                time.sleep(0.05)
-            self.say(program.name, "up")
+        for place in self._places:
+            if place.child is not None and place.program in programs:
+                place.child.wait_ready()
+                self.say(place.program.name, "up")
 
     # -- watching ----------------------------------------------------------------------------
 
@@ -234,7 +221,7 @@ class Supervisor:
         kill_orphans(self._pids())
         self.say(
             program.name,
-            f"ended by itself ({_how(child)}): {child.last_words()}"
+            f"ended by itself ({child.how_it_ended()}): {child.last_words()}"
             f" — starting it again in {place.pause:.0f} s",
         )
         place.start_at = time.monotonic() + place.pause
@@ -268,13 +255,6 @@ class Supervisor:
             else:
                 self.say(place.program.name, "stopped")
         kill_orphans(())
-
-
-def _how(child: Child) -> str:
-    status = child.exit_status() or 0
-    if status < 0:
-        return f"by {signal.Signals(-status).name}"
-    return f"exit status {status}"
 
 
 def _address(bind: str) -> str:
