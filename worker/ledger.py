@@ -97,7 +97,7 @@ class Ledger:
                     "source_offset": part.source_offset,
                     "source_length": part.source_length,
                     "zero": part.zero,
-                    "frames": b"" if part.zero else pack_frames(part.frames),
+                    "frames": b"" if part.zero else _frame_sizes(part),
                 }
             )
             if len(self._places) >= _BATCH:
@@ -121,3 +121,7 @@ class Ledger:
         self._session.commit()
         self._stored.clear()
         self._places.clear()
+
+
+def _frame_sizes(part: snapcore.Part) -> bytes:
+    return pack_frames(compressed for _offset, compressed, _source in part.frames)

@@ -4,9 +4,10 @@ What must always hold:
 - Canonical: the same snapshot gives the same bytes (sorted keys, no spaces, UTF-8, one newline at
   the end). A change of meaning raises `VERSION`; version 1 is never edited.
 - Written part by part: a disk of a million parts needs no more memory than a small one.
-- `parts` stand in file order. `frames` are the compressed sizes of the part's frames of 1 MiB, so
-  that any frame can be read alone; the file's header belongs to the first frame of the first part,
-  its trailer to the last frame of the last part; a part of zeros has `zero` and no `frames`.
+- `parts` stand in file order. `frames` are the compressed sizes of the part's frames of 1 MiB, one
+  behind the other, so that any frame can be read alone. Before the first frame of the first part
+  stands the gzip header (10 bytes), behind the last frame of the last part its trailer (8 bytes). A
+  part of zeros has `zero` and no `frames`: there is nothing to read.
 """
 
 from __future__ import annotations
