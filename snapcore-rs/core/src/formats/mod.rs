@@ -1,0 +1,59 @@
+//! What a stream's file looks like: one writer a format, behind one interface.
+//!
+//! A format has two halves. Its [`Encoder`] works in parallel, one a thread, on frames that it knows nothing of but their bytes;
+//! its [`Format`] works alone and in order, and puts encoded frames and runs of zeros into parts. Neither reads a
+//! disk, opens a file, knows a thread or hashes anything.
+
+pub mod gzip;
+
+use crate::error::Result;
+use crate::parts::{Cutter, Outlet};
+
+/// The sequential half of a writer.
+pub trait Format: Send + 'static {
+    /// What an encoder tells of a frame besides its bytes.
+    type Note: Send + 'static;
+    /// The parallel half.
+    type Encoder: Encoder<Note = Self::Note>;
+
+    /// An encoder for one thread.
+    fn encoder(&self) -> Result<Self::Encoder>;
+
+    /// Called once, before all else.
+    fn begin<O: Outlet>(&mut self, parts: &mut Cutter<O>) -> Result<()>;
+
+    /// The next frame holds data.
+    fn data<O: Outlet>(&mut self, frame: &Encoded<Self::Note>, parts: &mut Cutter<O>)
+    -> Result<()>;
+
+    /// The next `length` bytes of the source are zeros. Whole frames, but for the end of the source.
+    fn zeros<O: Outlet>(&mut self, length: u64, parts: &mut Cutter<O>) -> Result<()>;
+
+    /// Called once, after the last frame.
+    fn end<O: Outlet>(&mut self, parts: &mut Cutter<O>) -> Result<()>;
+
+    /// The CRC-32 of the source so far, where the format keeps one.
+    fn crc32(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// The parallel half of a writer. The same frame gives the same bytes, whoever encodes it.
+pub trait Encoder: Send + 'static {
+    /// What to tell of a frame besides its bytes.
+    type Note: Send + 'static;
+
+    /// Replaces what `out` holds with the encoded frame.
+    fn encode(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Result<Self::Note>;
+}
+
+/// A frame as an encoder left it.
+#[derive(Debug)]
+pub struct Encoded<N> {
+    /// For the part.
+    pub bytes: Vec<u8>,
+    /// Bytes of the source in it.
+    pub source_length: u32,
+    /// For the format.
+    pub note: N,
+}

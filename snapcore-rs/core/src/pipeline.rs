@@ -1,0 +1,597 @@
+//! From a source to parts, on several threads.
+//!
+//! ```text
+//! workers (n)          assembler          MD5, SHA-256 (one thread each)      the caller
+//! read, look for   →   frames into    →   of the part and of the whole    →   next()
+//! zeros, encode        parts, in order    file, in order
+//! ```
+//! What must always hold:
+//! - Order: workers take a frame and its place in the queue to the assembler in one step under one lock; the
+//!   assembler waits for the oldest frame. Thus neither parts nor errors depend on timing: an error comes after all
+//!   parts before it.
+//! - Memory: at most [`PARTS`] parts of [`MOST`](crate::parts::MOST) (68 MiB, plus the pool's spare 34) are inside a stream; a caller who is slow stops the
+//!   assembler, which stops the workers. Each worker has one frame of source (1 MiB) and its encoder (1.2 MiB); at
+//!   most 2n + 4 encoded frames of 1 MiB wait for the assembler. With 2 workers 115 MiB at the very worst, half of that on data that
+//!   compresses; with [`MOST_THREADS`] 175 MiB.
+//! - End: every thread ends when the one it takes from or gives to has ended, so that an error, a
+//!   panic, [`Stream::cancel`] or [`Stream::close`] anywhere ends them all; closing waits for them. No thread waits
+//!   for another in both directions.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::FRAME_SIZE;
+use crate::digests::{Digest, Md5, Md5Sum, Sha256, Sha256Sum, md5};
+use crate::error::{Error, ErrorKind, Result};
+use crate::extents::ExtentMap;
+use crate::formats::{Encoded, Encoder, Format};
+use crate::parts::{Cutter, Outlet, Part};
+use crate::source::Source;
+use crate::zeros::all_zero;
+
+/// Parts inside a stream: one filled, one hashed, two waiting.
+pub const PARTS: usize = 4;
+/// Workers at most: the whole file's MD5 is sequential, and at 625 MB/s of output eight fill it.
+pub const MOST_THREADS: usize = 16;
+
+/// What a finished stream was.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Bytes of the file.
+    pub size: u64,
+    /// MD5 of the file.
+    pub md5: Md5Sum,
+    /// SHA-256 of the file.
+    pub sha256: Sha256Sum,
+    /// Parts in the file.
+    pub parts: u64,
+    /// Bytes of the disk.
+    pub source_size: u64,
+    /// Bytes read of it.
+    pub bytes_read: u64,
+    /// CRC-32 of the disk's bytes, where the format has one.
+    pub crc32: Option<u32>,
+}
+
+/// A part with its hashes.
+#[derive(Clone, Debug)]
+pub struct HashedPart {
+    /// The part.
+    pub part: Part,
+    /// MD5 of its bytes.
+    pub md5: Md5Sum,
+    /// SHA-256 of its bytes.
+    pub sha256: Sha256Sum,
+}
+
+/// What all threads of a stream see.
+#[derive(Debug, Default)]
+struct Shared {
+    cancelled: AtomicBool,
+    /// The first thing that went wrong.
+    error: Mutex<Option<Error>>,
+    source_done: AtomicU64,
+    bytes_out: AtomicU64,
+    bytes_read: AtomicU64,
+}
+
+impl Shared {
+    fn fail(&self, error: Error) {
+        lock(&self.error).get_or_insert(error);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+/// A panic in another thread is told by its own error; what the lock guards is whole at every moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a stream that could not send has to say: nothing, whoever hung up has said it.
+struct HungUp;
+
+/// In the order of the source, for the assembler.
+enum Piece<N> {
+    Frame(Receiver<Result<Work<N>>>),
+    Zeros(u64),
+    End,
+}
+
+/// A frame that was read.
+enum Work<N> {
+    Data(Encoded<N>),
+    Zeros(u64),
+}
+
+/// To a hasher, and from it.
+enum Flow<P, E> {
+    Part(P),
+    End(E),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Totals {
+    parts: u64,
+    crc32: Option<u32>,
+}
+
+/// Starts the threads of a stream. `threads` workers, by default one a core.
+pub fn start<F: Format>(
+    source: Arc<dyn Source>,
+    extents: Arc<ExtentMap>,
+    format: F,
+    threads: Option<usize>,
+) -> Result<Stream> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = match threads {
+        Some(0) => return Err(Error::usage("A stream needs at least one thread.")),
+        Some(count) => count.min(MOST_THREADS),
+        None => cores.min(MOST_THREADS),
+    };
+    let shared = Arc::new(Shared::default());
+    let size = source.size();
+    let encoders = (0..threads).map(|_| format.encoder()).collect::<Result<Vec<_>>>()?;
+
+    let (pieces_in, pieces_out) = bounded(2 * threads + 4);
+    let (spare_in, spare_out) = bounded(2 * threads + 4);
+    // One more than there are parts: these never block, only the permits do.
+    let (to_md5, md5_from) = bounded(PARTS + 1);
+    let (to_sha256, sha256_from) = bounded(PARTS + 1);
+    let (md5_to, from_md5) = bounded(PARTS + 1);
+    let (sha256_to, from_sha256) = bounded(PARTS + 1);
+    let (permit_back, permits) = bounded(PARTS);
+    for () in [(); PARTS] {
+        // There is room for exactly these.
+        let _ = permit_back.send(());
+    }
+
+    let mut crew = Crew { shared: Arc::clone(&shared), handles: Vec::new() };
+    let feed = Arc::new(Mutex::new(Feed { next: 0, extents, pieces: pieces_in, ended: false }));
+    for encoder in encoders {
+        let worker = Worker {
+            source: Arc::clone(&source),
+            shared: Arc::clone(&shared),
+            feed: Arc::clone(&feed),
+            spare: spare_out.clone(),
+        };
+        crew.spawn("snap-frame", move || worker.run(encoder))?;
+    }
+    drop(feed);
+    let outlet = ToHashers { to_md5, to_sha256, permits, shared: Arc::clone(&shared) };
+    let assembler =
+        Assembler { source, shared: Arc::clone(&shared), pieces: pieces_out, spare: spare_in };
+    crew.spawn("snap-parts", move || assembler.run(format, outlet))?;
+    crew.spawn("snap-md5", move || {
+        hash_md5(&md5_from, &md5_to);
+        Ok(())
+    })?;
+    crew.spawn("snap-sha256", move || {
+        hash_sha256(&sha256_from, &sha256_to);
+        Ok(())
+    })?;
+
+    let ends = Ends { from_md5, from_sha256, permit_back };
+    let state = State { ends: Some(ends), crew, outcome: None };
+    Ok(Stream { shared, size, state: Mutex::new(state) })
+}
+
+/// Hands out the source in order.
+struct Feed<N> {
+    next: u64,
+    extents: Arc<ExtentMap>,
+    pieces: Sender<Piece<N>>,
+    ended: bool,
+}
+
+/// A frame to be read and where to send it.
+struct Job<N> {
+    start: u64,
+    length: usize,
+    reply: Sender<Result<Work<N>>>,
+}
+
+impl<N> Feed<N> {
+    /// The next frame with data. Runs of zeros before it go to the assembler by themselves.
+    fn take(&mut self) -> std::result::Result<Option<Job<N>>, HungUp> {
+        let size = self.extents.size();
+        let frame_size = FRAME_SIZE as u64;
+        if self.ended {
+            return Ok(None);
+        }
+        let data = self.extents.next_data(self.next);
+        let start = if data == size { size } else { data - data % frame_size };
+        if start > self.next {
+            let length = start - self.next;
+            self.next = start;
+            self.pieces.send(Piece::Zeros(length)).map_err(|_| HungUp)?;
+        }
+        if start == size {
+            self.ended = true;
+            self.pieces.send(Piece::End).map_err(|_| HungUp)?;
+            return Ok(None);
+        }
+        self.next = size.min(start + frame_size);
+        let length = usize::try_from(self.next - start).unwrap_or(FRAME_SIZE);
+        let (reply, answer) = bounded(1);
+        self.pieces.send(Piece::Frame(answer)).map_err(|_| HungUp)?;
+        Ok(Some(Job { start, length, reply }))
+    }
+}
+
+struct Worker<N> {
+    source: Arc<dyn Source>,
+    shared: Arc<Shared>,
+    feed: Arc<Mutex<Feed<N>>>,
+    spare: Receiver<Vec<u8>>,
+}
+
+impl<N: Send + 'static> Worker<N> {
+    fn run(self, mut encoder: impl Encoder<Note = N>) -> Result<()> {
+        let mut frame = vec![0; FRAME_SIZE];
+        let extents = Arc::clone(&lock(&self.feed).extents);
+        while !self.shared.is_cancelled() {
+            let job = match lock(&self.feed).take() {
+                Ok(Some(job)) => job,
+                Ok(None) | Err(HungUp) => break,
+            };
+            let frame = &mut frame[..job.length];
+            let work = self
+                .read(&extents, job.start, frame)
+                .and_then(|()| self.encode(&mut encoder, frame));
+            if job.reply.send(work).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, extents: &ExtentMap, start: u64, frame: &mut [u8]) -> Result<()> {
+        let mut filled = 0;
+        for range in extents.data_in(start..start + frame.len() as u64) {
+            let (from, to) = (place(range.start - start), place(range.end - start));
+            frame[filled..from].fill(0);
+            self.source.read(range.start, &mut frame[from..to])?;
+            self.shared.bytes_read.fetch_add(range.end - range.start, Ordering::Relaxed);
+            filled = to;
+        }
+        frame[filled..].fill(0);
+        Ok(())
+    }
+
+    fn encode(&self, encoder: &mut impl Encoder<Note = N>, frame: &[u8]) -> Result<Work<N>> {
+        if all_zero(frame) {
+            return Ok(Work::Zeros(frame.len() as u64));
+        }
+        let mut bytes = self.spare.try_recv().unwrap_or_default();
+        let note = encoder.encode(frame, &mut bytes)?;
+        let source_length = u32::try_from(frame.len())
+            .map_err(|_| Error::internal("A frame is larger than 4 GiB."))?;
+        Ok(Work::Data(Encoded { bytes, source_length, note }))
+    }
+}
+
+/// Places inside a frame fit any address space.
+fn place(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
+struct Assembler<N> {
+    source: Arc<dyn Source>,
+    shared: Arc<Shared>,
+    pieces: Receiver<Piece<N>>,
+    spare: Sender<Vec<u8>>,
+}
+
+impl<N: Send + 'static> Assembler<N> {
+    fn run<F: Format<Note = N>>(self, mut format: F, outlet: ToHashers) -> Result<()> {
+        let mut parts = Cutter::new(outlet);
+        format.begin(&mut parts)?;
+        loop {
+            if self.shared.is_cancelled() {
+                return Err(Error::cancelled());
+            }
+            // A queue that ends before its end: whoever broke it off has told why.
+            match self.pieces.recv() {
+                Ok(Piece::Frame(answer)) => match answer.recv() {
+                    Ok(work) => match work? {
+                        Work::Zeros(length) => format.zeros(length, &mut parts)?,
+                        Work::Data(frame) => {
+                            format.data(&frame, &mut parts)?;
+                            // A spare buffer too many is let go.
+                            let _ = self.spare.try_send(frame.bytes);
+                        }
+                    },
+                    Err(_) => return Ok(()),
+                },
+                Ok(Piece::Zeros(length)) => format.zeros(length, &mut parts)?,
+                Ok(Piece::End) => break,
+                Err(_) => return Ok(()),
+            }
+            self.shared.source_done.store(parts.source_offset(), Ordering::Relaxed);
+        }
+        self.source.confirm()?;
+        format.end(&mut parts)?;
+        let crc32 = format.crc32();
+        parts.flush()?;
+        let totals = Totals { parts: parts.parts(), crc32 };
+        parts.outlet().end(totals);
+        Ok(())
+    }
+}
+
+/// The assembler's way out.
+struct ToHashers {
+    to_md5: Sender<Flow<Part, Totals>>,
+    to_sha256: Sender<Flow<Part, Totals>>,
+    permits: Receiver<()>,
+    shared: Arc<Shared>,
+}
+
+impl ToHashers {
+    fn end(&self, totals: Totals) {
+        // Whoever hung up need not be told.
+        let _ = self.to_sha256.send(Flow::End(totals));
+        let _ = self.to_md5.send(Flow::End(totals));
+    }
+}
+
+impl Outlet for ToHashers {
+    fn reserve(&mut self) -> Result<()> {
+        self.permits.recv().map_err(|_| Error::cancelled())
+    }
+
+    fn send(&mut self, part: Part) -> Result<()> {
+        if self.shared.is_cancelled() {
+            return Err(Error::cancelled());
+        }
+        self.shared.bytes_out.fetch_add(part.bytes().len() as u64, Ordering::Relaxed);
+        self.to_sha256.send(Flow::Part(part.clone())).map_err(|_| Error::cancelled())?;
+        self.to_md5.send(Flow::Part(part)).map_err(|_| Error::cancelled())
+    }
+}
+
+type Md5Flow = Flow<(Part, Md5Sum), (Totals, Md5Sum)>;
+type Sha256Flow = Flow<Sha256Sum, Sha256Sum>;
+
+fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>) {
+    let mut whole = Md5::default();
+    for flow in from {
+        let sent = match flow {
+            Flow::Part(part) => {
+                let sum = if let Some(sum) = part.known_md5() {
+                    whole.update(part.bytes());
+                    sum
+                } else {
+                    let mut own = Md5::default();
+                    md5::update_both(&mut whole, &mut own, part.bytes());
+                    part.md5(|| own.finish())
+                };
+                to.send(Flow::Part((part, sum)))
+            }
+            Flow::End(totals) => to.send(Flow::End((totals, whole.clone().finish()))),
+        };
+        if sent.is_err() {
+            break;
+        }
+    }
+}
+
+fn hash_sha256(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Sha256Flow>) {
+    let mut whole = Sha256::new();
+    for flow in from {
+        let sent = match flow {
+            Flow::Part(part) => {
+                let sum = part.sha256(|| Sha256::digest(part.bytes()).into());
+                whole.update(part.bytes());
+                to.send(Flow::Part(sum))
+            }
+            Flow::End(_) => to.send(Flow::End(whole.clone().finalize().into())),
+        };
+        if sent.is_err() {
+            break;
+        }
+    }
+}
+
+/// The threads of a stream.
+struct Crew {
+    shared: Arc<Shared>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Crew {
+    /// Whatever `work` ends with, a panic included, is told by [`Shared`] once its channels have closed.
+    fn spawn(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let body = move || match catch_unwind(AssertUnwindSafe(work)) {
+            // Cancelled is also how a thread says that somebody else hung up: not the cause of anything.
+            Ok(Err(error)) if error.kind() != ErrorKind::Cancelled => shared.fail(error),
+            Ok(_) => {}
+            Err(panic) => shared.fail(Error::internal(format!(
+                "A thread of snapcore panicked: {}.",
+                words(&*panic)
+            ))),
+        };
+        let handle =
+            std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|error| {
+                Error::internal("A thread of snapcore could not be started.").because(error)
+            })?;
+        self.handles.push(handle);
+        Ok(())
+    }
+
+    fn join(&mut self) {
+        for handle in self.handles.drain(..) {
+            // Its panic was caught and told.
+            let _ = handle.join();
+        }
+    }
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no reason given")
+}
+
+/// The caller's ends of the channels. Letting them go ends all threads.
+struct Ends {
+    from_md5: Receiver<Md5Flow>,
+    from_sha256: Receiver<Sha256Flow>,
+    permit_back: Sender<()>,
+}
+
+struct State {
+    ends: Option<Ends>,
+    crew: Crew,
+    outcome: Option<Result<Summary>>,
+}
+
+/// What [`Stream::wait`] came back with.
+#[derive(Debug)]
+pub enum Turn {
+    /// The next part.
+    Part(HashedPart),
+    /// There are no more.
+    End,
+    /// Not yet.
+    Waiting,
+}
+
+/// Parts of a file, in order, from threads that run ahead of the caller as far as memory allows.
+///
+/// Any number of threads may take parts at the same time; each part goes to one of them. After an error or
+/// [`Stream::cancel`] every call gives that error. Letting go of a stream ends its threads and waits for them.
+pub struct Stream {
+    shared: Arc<Shared>,
+    size: u64,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Stream").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    /// The next part, or None after the last.
+    pub fn next(&self) -> Result<Option<HashedPart>> {
+        loop {
+            match self.wait(Duration::from_secs(3600))? {
+                Turn::Part(part) => return Ok(Some(part)),
+                Turn::End => return Ok(None),
+                Turn::Waiting => {}
+            }
+        }
+    }
+
+    /// The next part, if there is one in time. `patience` does not count the time that another thread takes to get its part.
+    pub fn wait(&self, patience: Duration) -> Result<Turn> {
+        let mut state = lock(&self.state);
+        if let Some(outcome) = &state.outcome {
+            return outcome.clone().map(|_| Turn::End);
+        }
+        if self.shared.is_cancelled() {
+            return Err(self.end(&mut state));
+        }
+        let Some(ends) = &state.ends else { return Err(self.end(&mut state)) };
+        let md5 = match ends.from_md5.recv_timeout(patience) {
+            Ok(flow) => flow,
+            Err(RecvTimeoutError::Timeout) => return Ok(Turn::Waiting),
+            Err(RecvTimeoutError::Disconnected) => return Err(self.end(&mut state)),
+        };
+        // Whatever MD5 has got, SHA-256 got before.
+        match (md5, ends.from_sha256.recv()) {
+            (Flow::Part((part, md5)), Ok(Flow::Part(sha256))) => {
+                let _ = ends.permit_back.send(()); // the assembler may have ended
+                Ok(Turn::Part(HashedPart { part, md5, sha256 }))
+            }
+            (Flow::End((totals, md5)), Ok(Flow::End(sha256))) => {
+                state.ends = None;
+                state.crew.join();
+                let Totals { parts, crc32 } = totals;
+                state.outcome = Some(Ok(Summary {
+                    size: self.shared.bytes_out.load(Ordering::Relaxed),
+                    md5,
+                    sha256,
+                    parts,
+                    source_size: self.size,
+                    bytes_read: self.shared.bytes_read.load(Ordering::Relaxed),
+                    crc32,
+                }));
+                Ok(Turn::End)
+            }
+            _ => Err(self.end(&mut state)),
+        }
+    }
+
+    /// What the file was, once all its parts were taken.
+    pub fn finish(&self) -> Result<Summary> {
+        if let Some(outcome) = &lock(&self.state).outcome {
+            return outcome.clone();
+        }
+        match self.next()? {
+            None => lock(&self.state).outcome.clone().unwrap_or_else(|| Err(Error::cancelled())),
+            Some(_) => Err(Error::usage("The stream has parts that nobody took.")),
+        }
+    }
+
+    /// Bytes of the disk done, and bytes of the file made of them. The second waits for whole parts.
+    pub fn progress(&self) -> (u64, u64) {
+        (
+            self.shared.source_done.load(Ordering::Relaxed),
+            self.shared.bytes_out.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Ends the stream from any thread, without waiting for it.
+    pub fn cancel(&self) {
+        self.shared.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the stream and waits for its threads. A stream that had ended stays as it was.
+    pub fn close(&self) {
+        self.cancel();
+        let mut state = lock(&self.state);
+        if state.outcome.is_none() {
+            self.end(&mut state);
+        }
+    }
+
+    /// Ends all threads and gives the reason.
+    fn end(&self, state: &mut State) -> Error {
+        state.ends = None;
+        state.crew.join();
+        let error = lock(&self.shared.error).clone();
+        let error = error.unwrap_or_else(|| {
+            if self.shared.is_cancelled() {
+                Error::cancelled()
+            } else {
+                Error::internal("A stream of snapcore ended without a reason.")
+            }
+        });
+        state.outcome = Some(Err(error.clone()));
+        error
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

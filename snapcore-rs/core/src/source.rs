@@ -1,0 +1,274 @@
+//! Where bytes come from.
+//!
+//! A source gives exactly the bytes asked for or an error with the offset of the first byte that it could not
+//! give: never fewer, never made up. Nothing is mapped into memory: a file that shrinks under a
+//! mapping kills the process.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Advice, Mode, OFlags, SeekFrom};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::extents::{self, ExtentKind, ExtentMap};
+
+/// Bytes at rest that many threads read at once.
+pub trait Source: Send + Sync + 'static {
+    /// Bytes in all. Does not change.
+    fn size(&self) -> u64;
+
+    /// Fills `buffer` from `offset`, or says at which byte that failed.
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// Tells that this range will be read soon.
+    fn prefetch(&self, _range: Range<u64>) {}
+
+    /// Called once all has been read: is the source still what it was?
+    fn confirm(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A regular file or block device, open for reading only.
+#[derive(Debug)]
+pub struct Disk {
+    file: File,
+    path: PathBuf,
+    size: u64,
+    sector_size: u32,
+    is_block_device: bool,
+}
+
+impl Disk {
+    /// Opens a disk. Refuses what is neither regular file nor block device, and what is empty.
+    pub fn open(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        // NONBLOCK: a FIFO must be refused, not waited for. It means nothing to files and block devices.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file =
+            rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(|errno| {
+                let reason = match errno {
+                    Errno::NOENT | Errno::NOTDIR => "it does not exist".to_owned(),
+                    Errno::ACCESS | Errno::PERM => "it may not be read".to_owned(),
+                    Errno::NXIO | Errno::NODEV => "there is no device behind it".to_owned(),
+                    other => reason(other),
+                };
+                Error::disk(path, format!("The disk {shown} cannot be opened: {reason}."))
+                    .because(errno)
+            })?;
+        let kind = file
+            .metadata()
+            .map_err(|error| {
+                Error::disk(path, format!("The disk {shown} cannot be opened: {error}."))
+                    .because(error)
+            })?
+            .file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(Error::disk(
+                path,
+                format!("{shown} is neither a regular file nor a block device."),
+            ));
+        }
+        let mut disk = Self {
+            file,
+            path: path.to_owned(),
+            size: 0,
+            sector_size: 512,
+            is_block_device: kind.is_block_device(),
+        };
+        disk.size = disk.measure()?;
+        if disk.size == 0 {
+            return Err(Error::disk(path, format!("The disk {shown} is empty.")));
+        }
+        if disk.is_block_device {
+            disk.sector_size = rustix::fs::ioctl_blksszget(&disk.file).unwrap_or(512);
+        }
+        // Doubles the kernel's readahead; a refusal changes nothing but speed.
+        let _ = rustix::fs::fadvise(&disk.file, 0, None, Advice::Sequential);
+        Ok(disk)
+    }
+
+    /// As it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of a logical sector; 512 for a file.
+    pub fn sector_size(&self) -> u32 {
+        self.sector_size
+    }
+
+    /// Data and holes as the file system tells them. A block device, and a file system that does not tell, are all data.
+    pub fn extents(&self) -> Result<ExtentMap> {
+        if self.is_block_device {
+            return Ok(ExtentMap::all_data(self.size));
+        }
+        let mut builder = extents::Builder::new(extents::MOST_EXTENTS);
+        while builder.end() < self.size {
+            let at = builder.end();
+            let data = match rustix::fs::seek(&self.file, SeekFrom::Data(at)) {
+                Ok(data) => data.clamp(at, self.size),
+                Err(Errno::NXIO) => self.size, // nothing but a hole up to the end
+                Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(ExtentMap::all_data(self.size)),
+                Err(errno) => return Err(self.failed(at, errno)),
+            };
+            builder.push(data - at, ExtentKind::Zero);
+            if data == self.size {
+                break;
+            }
+            let hole = match rustix::fs::seek(&self.file, SeekFrom::Hole(data)) {
+                // Whoever frees the block between the two questions could make this stand still: take a sector as data then.
+                Ok(hole) => {
+                    hole.clamp(data.saturating_add(512), self.size.max(data)).min(self.size)
+                }
+                Err(Errno::NXIO) => self.size,
+                Err(errno) => return Err(self.failed(data, errno)),
+            };
+            builder.push(hole - data, ExtentKind::Data);
+        }
+        Ok(builder.finish())
+    }
+
+    fn measure(&self) -> Result<u64> {
+        rustix::fs::seek(&self.file, SeekFrom::End(0)).map_err(|errno| {
+            Error::disk(
+                &self.path,
+                format!(
+                    "The size of the disk {} cannot be told: {}.",
+                    self.path.display(),
+                    reason(errno)
+                ),
+            )
+            .because(errno)
+        })
+    }
+
+    fn failed(&self, offset: u64, errno: Errno) -> Error {
+        let sentence =
+            format!("The disk {} failed at byte {offset}: {}.", self.path.display(), reason(errno));
+        Error::disk_at(&self.path, offset, sentence).because(errno)
+    }
+
+    fn shrank(&self, end: u64) -> Error {
+        let sentence = format!(
+            "The disk {} shrank while it was read: it ends at byte {end} of {}.",
+            self.path.display(),
+            self.size
+        );
+        Error::disk_at(&self.path, end, sentence)
+    }
+}
+
+impl Source for Disk {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset + done as u64;
+            match rustix::io::pread(&self.file, &mut buffer[done..], at) {
+                Ok(0) => return Err(self.shrank(at)),
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.failed(at, errno)),
+            }
+        }
+        Ok(())
+    }
+
+    fn prefetch(&self, range: Range<u64>) {
+        if let Some(length) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
+            let _ = rustix::fs::fadvise(&self.file, range.start, Some(length), Advice::WillNeed);
+        }
+    }
+
+    /// Also tells a file that lost nothing but holes, which nobody reads.
+    fn confirm(&self) -> Result<()> {
+        let size = self.measure()?;
+        if size < self.size { Err(self.shrank(size)) } else { Ok(()) }
+    }
+}
+
+/// "no such file" rather than "No such file or directory (os error 2)".
+fn reason(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use std::io::{Seek, Write};
+
+    fn file(content: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    #[test]
+    fn reads_what_is_there() {
+        let file = file(b"0123456789");
+        let disk = Disk::open(file.path()).unwrap();
+        assert_eq!((disk.size(), disk.sector_size()), (10, 512));
+        let mut buffer = [0; 4];
+        disk.read(3, &mut buffer).unwrap();
+        assert_eq!(&buffer, b"3456");
+    }
+
+    #[test]
+    fn refuses_what_is_no_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let empty = file(b"");
+        for (path, words) in [
+            (folder.path(), "neither a regular file nor a block device"),
+            (Path::new("/dev/zero"), "neither a regular file nor a block device"),
+            (missing.as_path(), "does not exist"),
+            (empty.path(), "is empty"),
+        ] {
+            let error = Disk::open(path).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Disk, "{error}");
+            assert!(error.to_string().contains(words), "{error}");
+            assert_eq!(error.path(), Some(path));
+        }
+    }
+
+    #[test]
+    fn does_not_wait_for_a_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR, 0)
+            .unwrap();
+        assert!(Disk::open(&path).unwrap_err().to_string().contains("neither"));
+    }
+
+    #[test]
+    fn tells_where_a_shrunken_disk_ends() {
+        let file = file(&[7; 10_000]);
+        let disk = Disk::open(file.path()).unwrap();
+        file.as_file().set_len(6000).unwrap();
+        let error = disk.read(4096, &mut [0; 4096]).unwrap_err();
+        assert_eq!((error.kind(), error.offset()), (ErrorKind::Disk, Some(6000)));
+        assert_eq!(disk.confirm().unwrap_err().offset(), Some(6000));
+    }
+
+    #[test]
+    fn finds_the_holes() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(64 << 20).unwrap();
+        file.seek(std::io::SeekFrom::Start(16 << 20)).unwrap();
+        file.write_all(&[1; 1 << 20]).unwrap();
+        let map = Disk::open(file.path()).unwrap().extents().unwrap();
+        assert_eq!(map.size(), 64 << 20);
+        assert_eq!(map.data_in(0..64 << 20).collect::<Vec<_>>(), [16 << 20..17 << 20]);
+    }
+}

@@ -1,0 +1,189 @@
+import os
+from collections.abc import Buffer
+from types import TracebackType
+from typing import Final, Literal, Self, final
+
+CODEC: Final[str]
+"""The deflate codec that streams use by default: "isa-l" where it was found at build time, else "zlib-rs"."""
+CODECS: Final[tuple[str, ...]]
+"""All codecs of this build, the default first."""
+FRAME_SIZE: Final[int]
+"""Bytes of the source in every frame but a disk's last."""
+__version__: Final[str]
+
+@final
+class Disk:
+    """A regular file or block device, open for reading only.
+
+    Raises DiskError if it cannot be opened, is neither, or is empty. May be closed while streams run.
+    """
+
+    def __new__(cls, path: str | os.PathLike[str]) -> Self: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def size(self) -> int:
+        """Bytes."""
+    @property
+    def sector_size(self) -> int:
+        """Bytes of a logical sector; 512 for a file."""
+    def plan(self, *, skip_unused: bool = True) -> Plan:
+        """Finds out what there is to read. Raises DiskError; UsageError on a closed disk."""
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        _type: type[BaseException] | None = None,
+        _value: BaseException | None = None,
+        _traceback: TracebackType | None = None,
+        /,
+    ) -> None: ...
+
+@final
+class Extent:
+    """A run of bytes of a disk that is all data, zero (reads as zeros) or unused (free in its file system)."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def kind(self) -> Literal["data", "zero", "unused"]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Plan:
+    """What is to be read of a disk."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the disk."""
+    @property
+    def bytes_to_read(self) -> int: ...
+    @property
+    def extents(self) -> list[Extent]:
+        """All of the disk, in order, without a gap. Made anew at each access."""
+    @property
+    def partitions(self) -> list[object]:
+        """Empty: no partition table is read yet."""
+    def raw_gzip(self, *, threads: int | None = None, codec: str | None = None) -> Stream:
+        """Starts the stream of one standard gzip file, a single member, of the whole disk.
+
+        `threads` compress (by default one a core); two more hash. The bytes do not depend on it.
+        """
+
+@final
+class Part:
+    """A run of frames, to be stored as one object; a read-only buffer.
+
+    Ends at the first 16 MiB boundary of the source at which it holds 1 MiB or more, so it is at
+    most about 17 MiB, and under 1 MiB only as the file's last or only part.
+    """
+
+    @property
+    def data(self) -> memoryview:
+        """Its bytes, without a copy."""
+    @property
+    def size(self) -> int:
+        """Bytes."""
+    @property
+    def md5(self) -> str:
+        """Hexadecimal, of its own bytes."""
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal, of its own bytes."""
+    @property
+    def position(self) -> int:
+        """Its place in the file, from 0."""
+    @property
+    def source_offset(self) -> int:
+        """The first byte of the disk in it."""
+    @property
+    def source_length(self) -> int:
+        """Bytes of the disk in it."""
+    @property
+    def zero(self) -> bool:
+        """Whether all of them are zeros."""
+    @property
+    def frames(self) -> list[tuple[int, int, int]]:
+        """Of each frame: offset in the part, compressed length, source length. Made anew at each access.
+
+        The first part begins with a gzip header and the last ends with a trailer; neither is in a frame.
+        """
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Stream:
+    """Parts of a file, in order, made by threads that run at most four parts ahead.
+
+    Several threads may take parts at the same time: each part goes to one of them. After an error or
+    `cancel` every call raises the same. A stream that is dropped ends its threads.
+    """
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Bytes of the disk done, bytes of the file made."""
+    def cancel(self) -> None:
+        """Ends the stream, from any thread, without waiting: whoever waits for a part gets Cancelled."""
+    def close(self) -> None:
+        """Ends the stream and waits for its threads. Nothing happens to one that has ended."""
+    def finish(self) -> Summary:
+        """What the file was. Raises UsageError while parts are left."""
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Part:
+        """Raises DiskError with the offset where reading failed, Cancelled after `cancel` or `close`."""
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        _type: type[BaseException] | None = None,
+        _value: BaseException | None = None,
+        _traceback: TracebackType | None = None,
+        /,
+    ) -> None: ...
+
+@final
+class Summary:
+    """What a finished stream was."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+    @property
+    def md5(self) -> str:
+        """Hexadecimal, of the whole file."""
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal, of the whole file."""
+    @property
+    def parts(self) -> int: ...
+    @property
+    def source_size(self) -> int:
+        """Bytes of the disk."""
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the disk that were really read."""
+    @property
+    def crc32(self) -> int | None:
+        """CRC-32 of the disk's bytes, as in a gzip trailer."""
+
+@final
+class PartReader:
+    """The frames of a part, decompressed, in order."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> bytes: ...
+
+def inflate(data: Buffer, source_length: int, *, codec: str | None = None) -> bytes:
+    """One frame, by its entry in `Part.frames`. Raises CorruptFrame unless it is exactly `source_length` bytes."""
+
+def inflate_part(
+    data: Buffer, source_length: int, *, first: bool, last: bool, codec: str | None = None
+) -> PartReader:
+    """Reads a part back in pieces of FRAME_SIZE, of which only the last may be shorter.
+
+    `first` and `last`: whether the part is its file's first (a gzip header in front) and last (a
+    trailer behind). Raises CorruptFrame, at the latest when it should end, unless it is exactly
+    `source_length` bytes and nothing more.
+    """
