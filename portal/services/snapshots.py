@@ -25,7 +25,7 @@ from portal.domain.lifecycle import (
 )
 from portal.domain.names import time_folder
 from portal.queue import ANYWHERE, host_queue
-from portal.records import Job, Server, Snapshot, StoreRecord
+from portal.records import Account, Job, Server, Snapshot, StoreRecord
 from portal.records.declarative import now
 from portal.services.authority import Actor, own_snapshots
 from portal.services.moves import move_snapshot
@@ -182,15 +182,18 @@ def list_snapshots(
     work: Work,
     actor: Actor,
     *,
+    account: Account | None = None,
     server: Server | None = None,
     states: Collection[SnapshotState] = (),
     limit: int = 1000,
 ) -> Sequence[HistoryLine]:
-    """The snapshots that the actor may see, newest first; of a server, in these states.
+    """The snapshots that the actor may see, newest first; of an account or server, in these states.
 
     Those that are gone only where that state is asked for.
     """
     query = own_snapshots(actor)
+    if account is not None:
+        query = query.where(Server.account_id == account.id)
     if server is not None:
         query = query.where(Snapshot.server_id == server.id)
     wanted = set(states) or set(SnapshotState) - {SnapshotState.GONE}

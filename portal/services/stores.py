@@ -91,15 +91,12 @@ def open_store_of(work: Work, record: StoreRecord) -> Store:
 
 def facts(work: Work, record: StoreRecord) -> dict[str, str]:
     """How the store is reached, for people: no secret among them, nothing that is not set."""
-    config = _config_of(work, record).as_text()
-    return {
-        key: config[key]
-        for key in (
-            *("auth_url", "auth_version", "user", "project", "user_domain", "project_domain"),
-            *("region", "container", "ca_file"),
-        )
-        if config[key]
-    }
+    config = _config_of(work, record)
+    shown = ["auth_url", "auth_version", "user", "region", "container", "ca_file"]
+    if config.auth_version == "3":
+        shown += ["project", "user_domain", "project_domain"]
+    text = config.as_text()
+    return {key: text[key] for key in shown if text[key]}
 
 
 def set_key(work: Work, actor: Actor, record: StoreRecord, key: str) -> None:
