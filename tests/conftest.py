@@ -40,8 +40,12 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 SWIFT_ACCOUNTS = 1000
 SWIFT_KEY = "key-of-a-test-account"
 
+pytest_plugins = ["tests.disks.fixtures"]
+
+# What is meant for the tests themselves is named SNAPPORT_TEST_….
 for name in [name for name in os.environ if name.startswith("SNAPPORT_")]:
-    del os.environ[name]
+    if not name.startswith("SNAPPORT_TEST_"):
+        del os.environ[name]
 
 
 # -- folders and ports ---------------------------------------------------------------------------
