@@ -1,50 +1,28 @@
-"""Numbers as people read them: bytes in powers of 1,000 (as stores bill them), times, lengths."""
+"""Amounts and times in a terminal's columns: what is not known is empty."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+from portal.domain import amounts
 
-_UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 def size(count: float | None) -> str:
-    """`293 MB`, `4.29 GB`: three digits that count; an empty text for None."""
-    if count is None:
-        return ""
-    if count < 1000:
-        return f"{count:.0f} B"
-    value = float(count)
-    for unit in _UNITS:
-        value /= 1000
-        if value < 999.5 or unit == _UNITS[-1]:
-            digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-            return f"{value:.{digits}f} {unit}"
-    raise AssertionError("unreachable")
+    """`310 MiB`; an empty text for None."""
+    return "" if count is None else amounts.size(count)
 
 
 def duration(seconds: float | None) -> str:
-    """`14 s`, `3 min 5 s`, `2 h 10 min`; an empty text for None."""
-    if seconds is None:
-        return ""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+    """`2 min 5 s`; an empty text for None."""
+    return "" if seconds is None else amounts.duration(seconds)
 
 
 def between(start: datetime | None, end: datetime | None) -> float | None:
     """Seconds from one to the other; None where one is missing."""
-    if start is None or end is None:
-        return None
-    length: timedelta = end - start
-    return length.total_seconds()
+    return None if start is None or end is None else (end - start).total_seconds()
 
 
 def clock(at: datetime | None) -> str:

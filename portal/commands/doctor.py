@@ -17,13 +17,12 @@ from portal.commands.table import print_table
 from portal.domain.errors import SnapportError
 from portal.records.declarative import now
 from portal.services import hosts, servers, stores
+from portal.services.overview import HOST_AWAY_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from portal.work import Runtime, Work
-
-HOST_SILENT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +108,9 @@ def _hosts(work: Work) -> Iterator[Finding]:
         if host.seen_at is None:
             yield Finding(what, ok=host.name not in used, detail="its worker was never seen")
             continue
-        silent = (now() - host.seen_at).total_seconds()
+        silent = now() - host.seen_at
         yield Finding(
             what,
-            ok=silent <= HOST_SILENT_SECONDS or host.name not in used,
-            detail=f"its worker was seen {duration(silent)} ago",
+            ok=silent <= HOST_AWAY_AFTER or host.name not in used,
+            detail=f"its worker was seen {duration(silent.total_seconds())} ago",
         )

@@ -115,6 +115,12 @@ def _open(settings: Settings) -> Runtime:
             "SNAPPORT_DATABASE_URL is wrong: it is like postgresql+psycopg://user@host/name.",
             Exit.MISCONFIGURED,
         ) from error
+    except OSError as error:
+        _debug()
+        raise Failed(
+            f"The data folder {settings.data} cannot be used: {error.strerror}.",
+            Exit.MISCONFIGURED,
+        ) from error
     except ValueError as error:
         _debug()
         raise Failed(

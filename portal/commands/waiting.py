@@ -19,9 +19,8 @@ from portal.commands.exits import Exit
 from portal.commands.session import SUPPORT, Failed
 from portal.commands.table import note, printable
 from portal.domain.lifecycle import UNSETTLED_SNAPSHOTS, JobState, SnapshotState
-from portal.records.declarative import now
-from portal.services import hosts
 from portal.services.authority import load_snapshot
+from portal.services.overview import readiness
 from portal.services.snapshots import HistoryLine, line_of
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ LINE_SECONDS = 10.0
 OUTAGE_SECONDS = 60.0
 """A database that is away for longer ends the waiting."""
 NO_WORKER_SECONDS = 15.0
-HOST_SILENT_SECONDS = 60.0
 
 
 def wait(runtime: Runtime, snapshot_id: int) -> HistoryLine:
@@ -150,15 +148,15 @@ class _Lines:
 def _tell_of_silent_host(runtime: Runtime, line: HistoryLine) -> None:
     if line.snapshot.state is not SnapshotState.QUEUED:
         return
-    name = line.snapshot.server.host_name
     with runtime.work() as work:
-        host = next((h for h in hosts.list_hosts(work, SUPPORT) if h.name == name), None)
-    seen = host.seen_at if host else None
-    if seen is None or (now() - seen).total_seconds() > HOST_SILENT_SECONDS:
+        ready = readiness(work, line.snapshot.server)
+    if not ready.host_here:
         note(
-            f"No worker of host “{name}” shows life; the snapshot starts when one does"
-            f" (flask worker --host NAME)."
+            f"No worker of host “{ready.host}” shows life; the snapshot starts when one does"
+            " (flask worker --host NAME)."
         )
+    elif not ready.queue_up:
+        note("Redis cannot be reached; the snapshot starts when it is back.")
 
 
 def _interrupted(snapshot_id: int, line: HistoryLine) -> NoReturn:
