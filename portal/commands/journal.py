@@ -1,12 +1,11 @@
 """Where commands log: `DATA/log/commands.log`, so that the standard output stays the answer's.
 
-Long-running commands (`flask reaper`) log to the standard error instead, for systemd's journal.
+Long-running commands (`flask reaper`) log to the standard error instead: see `portal.logs`.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, TextIO
 
 import structlog
@@ -51,27 +50,13 @@ def open_journal(settings: Settings) -> None:
     if _Journal.file is not None:
         _Journal.file.close()
     _Journal.file = file
-    _configure(file, structlog.processors.JSONRenderer())
-
-
-def log_to_stderr(settings: Settings) -> None:
-    """Log lines for a service's own journal."""
-    _configure(
-        sys.stderr,
-        structlog.processors.JSONRenderer()
-        if settings.log_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-    )
-
-
-def _configure(file: TextIO, renderer: structlog.typing.Processor) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(file),
+        logger_factory=structlog.WriteLoggerFactory(file),
         cache_logger_on_first_use=False,
     )

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import select
 
-from portal.domain.errors import StoreError
 from portal.domain.lifecycle import SnapshotState
 from portal.records import Snapshot, SnapshotFile
 from portal.records.declarative import now
@@ -27,42 +26,56 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def settle(work: Work) -> list[int]:
-    """Decide what can be decided; the numbers of the snapshots that turned out complete.
+def undecided(work: Work) -> list[int]:
+    """The broken snapshots with a README.txt that the store has not confirmed; their numbers.
 
-    Only broken snapshots are looked at: their workers no longer write. The caller commits.
+    Only broken ones are looked at: their workers no longer write.
     """
-    undecided = work.session.execute(
-        select(Snapshot, SnapshotFile)
-        .join(SnapshotFile, SnapshotFile.snapshot_id == Snapshot.id)
-        .where(Snapshot.state == SnapshotState.BROKEN, SnapshotFile.role == FileRole.README)
+    return list(
+        work.session.scalars(
+            select(Snapshot.id)
+            .join(SnapshotFile, SnapshotFile.snapshot_id == Snapshot.id)
+            .where(Snapshot.state == SnapshotState.BROKEN, SnapshotFile.role == FileRole.README)
+            .order_by(Snapshot.id)
+        )
+    )
+
+
+def settle(work: Work, snapshot_id: int) -> bool:
+    """Whether this undecided snapshot turned out complete. The caller commits, one at a time.
+
+    A store that is away is asked for minutes: nothing is written before it answered, so that
+    nobody waits for a lock meanwhile. Raises `StoreError`.
+    """
+    session = work.session
+    snapshot = session.get_one(Snapshot, snapshot_id)
+    readme = session.scalar(
+        select(SnapshotFile).where(
+            SnapshotFile.snapshot_id == snapshot_id, SnapshotFile.role == FileRole.README
+        )
+    )
+    if snapshot.state is not SnapshotState.BROKEN or readme is None:
+        return False
+    if not _stands(work, snapshot, readme):
+        session.delete(readme)
+        session.flush()
+        return False
+    images = session.scalars(
+        select(SnapshotFile.size).where(
+            SnapshotFile.snapshot_id == snapshot.id, SnapshotFile.role == FileRole.IMAGE
+        )
     ).all()
-    complete = []
-    for snapshot, readme in undecided:
-        try:
-            stands = _stands(work, snapshot, readme)
-        except StoreError as error:
-            log.warning("README.txt not looked up", snapshot=snapshot.id, reason=str(error))
-            continue
-        if stands:
-            readme.stored = True
-            images = work.session.scalars(
-                select(SnapshotFile.size).where(
-                    SnapshotFile.snapshot_id == snapshot.id, SnapshotFile.role == FileRole.IMAGE
-                )
-            )
-            move_snapshot(
-                work,
-                snapshot,
-                SnapshotState.DONE,
-                error=None,
-                finished_at=snapshot.finished_at or now(),
-                size=sum(size or 0 for size in images),
-            )
-            complete.append(snapshot.id)
-        else:
-            work.session.delete(readme)
-    return complete
+    readme.stored = True
+    move_snapshot(
+        work,
+        snapshot,
+        SnapshotState.DONE,
+        error=None,
+        finished_at=snapshot.finished_at or now(),
+        size=sum(size or 0 for size in images),
+    )
+    log.info("README.txt stands: the snapshot is complete", snapshot=snapshot_id)
+    return True
 
 
 def _stands(work: Work, snapshot: Snapshot, readme: SnapshotFile) -> bool:
