@@ -83,6 +83,11 @@ def readiness(work: Work, server: Server) -> Readiness:
     return Readiness(server.host_name, seen_at, here, work.queue.reachable())
 
 
+def check_database(work: Work) -> None:
+    """Raise SQLAlchemy's error unless the database answers."""
+    work.session.execute(select(1))
+
+
 def _latest(work: Work, server_ids: Sequence[int]) -> dict[int, Snapshot]:
     newest = (
         select(func.max(Snapshot.id))

@@ -1,0 +1,45 @@
+"""Servers: the list, and one server's manage page."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+
+from portal.pages import access
+from portal.pages.watching import STATES
+from portal.services import overview, snapshots
+
+blueprint = Blueprint("servers", __name__)
+
+_TEXT_MAX = 255
+
+
+@blueprint.get("/")
+def home() -> Response:
+    """The list is the first page."""
+    return make_response(redirect(url_for("servers.show_list"), 303))
+
+
+@blueprint.get("/servers")
+def show_list() -> str:
+    """The signed-in user's servers; `?q=` narrows, `?page=` goes on."""
+    text = request.args.get("q", "").replace("\0", "").strip()[:_TEXT_MAX]
+    number = request.args.get("page", "1")
+    page = overview.servers(
+        access.work(),
+        access.actor(),
+        text=text,
+        number=int(number) if number.isascii() and number.isdecimal() and len(number) < 9 else 1,
+    )
+    return render_template("servers/list.html", page=page, text=text, states=STATES)
+
+
+@blueprint.get("/servers/<number:server_id>")
+def show(server_id: int) -> str:
+    """The manage page."""
+    server = access.server(server_id)
+    return render_template(
+        "servers/manage.html",
+        server=server,
+        readiness=overview.readiness(access.work(), server),
+        snapshots=snapshots.count(access.work(), access.actor(), server),
+    )
