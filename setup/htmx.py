@@ -23,7 +23,7 @@ def main() -> int:
     if TARGET.exists() and hashlib.sha256(TARGET.read_bytes()).hexdigest() == SHA256:
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - our own arguments
             [
                 *(sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check"),
                 *("--no-deps", "--only-binary=:all:", "-d", folder, WHEEL),

@@ -94,20 +94,17 @@ class DataFolder:
 
     def ports(self, *names: str) -> dict[str, int]:
         """A free port for each name: the one of last time where it is still free."""
-        before = self.notes().get("ports") or {}
+        before: dict[str, int] = self.notes().get("ports") or {}
         chosen: dict[str, int] = {}
-        others = {port for name, port in before.items() if name not in names}
+        spoken_for = set(before.values())
         candidate = FIRST_PORT + zlib.crc32(os.fsencode(self.path)) % (LAST_PORT - FIRST_PORT)
         for name in names:
             port = before.get(name)
-            while (
-                not isinstance(port, int)
-                or port in others
-                or port in chosen.values()
-                or not port_is_free("127.0.0.1", port)
-            ):
-                candidate = candidate + 1 if candidate < LAST_PORT else FIRST_PORT
+            while port is None or not port_is_free("127.0.0.1", port):
+                while candidate in spoken_for:
+                    candidate = candidate + 1 if candidate < LAST_PORT else FIRST_PORT
                 port = candidate
+                spoken_for.add(port)
             chosen[name] = port
         self.note({"ports": {**before, **chosen}})
         return chosen

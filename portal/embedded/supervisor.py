@@ -268,7 +268,8 @@ def _answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(address, timeout=5):  # noqa: S310 - http, made here
             return True
-    except urllib.error.HTTPError:
-        return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code < 500
     except OSError:
         return False
