@@ -1,0 +1,202 @@
+"""Redis, Swift and the worker that ships, up for a run, with a customer whose disks they snapshot.
+
+What must always hold: whatever is started ends with the run, killed or not (see
+`portal.embedded.child`), and what it stored is removed with its folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from bench import inputs
+from bench.clock import BenchFailed, Timed
+from portal.domain.lifecycle import ACTIVE_SNAPSHOTS, SnapshotState
+from portal.embedded.child import Program, running
+from portal.embedded.folder import DataFolder
+from portal.embedded.redis_server import RedisServer
+from portal.embedded.swift import SwiftServer
+from portal.records import Snapshot
+from portal.records.migrate import upgrade
+from portal.services import accounts, servers, snapshots, stores
+from portal.services.authority import Actor
+from portal.settings import Settings
+from portal.stores.config import StoreConfig
+from portal.work import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portal.embedded.child import Child
+    from portal.stores.interface import Store
+
+HOST = "bench"
+_LOOK_SECONDS = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A snapshot that was taken: from the wish to DONE, and the worker's memory meanwhile."""
+
+    timed: Timed
+    sent: int
+    reused: int
+    size: int
+    peak_bytes: int
+
+
+@dataclass
+class Customer:
+    """A server with one disk, and a container of its own."""
+
+    server_id: int
+    store_id: int
+    config: StoreConfig = field(repr=False)
+
+
+class Stack:
+    """What a snapshot needs; made by `stack`."""
+
+    def __init__(self, runtime: Runtime, worker: Child, config: StoreConfig) -> None:
+        self.runtime = runtime
+        self.worker = worker
+        self.config = config
+        self._names = count(1)
+
+    def new_container(self) -> StoreConfig:
+        """A container that nothing was stored in."""
+        config = self.config
+        return StoreConfig(
+            driver=config.driver,
+            auth_url=config.auth_url,
+            user=config.user,
+            key=config.key,
+            container=f"bench-{next(self._names)}",
+        )
+
+    def customer(self, disk: Path) -> Customer:
+        """A new customer with this disk, whose store is empty."""
+        config = self.new_container()
+        actor = Actor.support()
+        with self.runtime.work() as work:
+            account = accounts.add(work, actor, config.container)
+            store = stores.add(work, actor, account=account, name="store", config=config)
+            server = servers.add(
+                work,
+                actor,
+                account=account,
+                name=config.container,
+                operating_system="",
+                host=HOST,
+                disks=[("file", str(disk))],
+            )
+            work.commit()
+            return Customer(server.id, store.id, config)
+
+    def take(self, customer: Customer) -> Taken:
+        """Take a raw snapshot with the real worker, and watch it to its end."""
+        started = time.perf_counter()
+        with self.runtime.work() as work:
+            actor = Actor.support()
+            server = servers.find(work, actor, str(customer.server_id))
+            store = stores.find(work, actor, str(customer.store_id))
+            snapshot_id = snapshots.take(work, actor, server, store, "raw").id
+            work.commit()
+        memory = WorkerMemory(self.worker.pid)
+        while True:
+            with self.runtime.work() as work:
+                snapshot = work.session.get_one(Snapshot, snapshot_id)
+            if snapshot.state not in ACTIVE_SNAPSHOTS:
+                break
+            memory.look()
+            time.sleep(_LOOK_SECONDS)
+        seconds = time.perf_counter() - started
+        if snapshot.state is not SnapshotState.DONE:
+            raise BenchFailed(f"The snapshot ended as {snapshot.state}: {snapshot.error}")
+        return Taken(
+            Timed(seconds), snapshot.sent, snapshot.reused, snapshot.size or 0, memory.peak
+        )
+
+    @contextmanager
+    def opened(self, config: StoreConfig) -> Iterator[Store]:
+        """The store itself."""
+        from portal.stores.open_store import open_store
+
+        with closing(open_store(config)) as store:
+            yield store
+
+    def empty(self, config: StoreConfig) -> None:
+        """Delete all that is in a container."""
+        with self.opened(config) as store:
+            store.delete_many([stored.name for stored in store.list()])
+
+
+class WorkerMemory:
+    """The most that a worker and its children had in memory, by the kernel's own high-water marks.
+
+    The marks of all processes are added, although they share pages: never less than the truth.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._worker = psutil.Process(pid)
+        self.peak = 0
+
+    def look(self) -> None:
+        """Read the marks; they only grow, so a look now and then misses nothing but the end."""
+        family = [self._worker, *self._worker.children(recursive=True)]
+        alive = {process.pid: _high_water(process.pid) for process in family}
+        self.peak = max(self.peak, sum(alive.values()))
+
+
+def _high_water(pid: int) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+@contextmanager
+def stack() -> Iterator[Stack]:
+    """Everything up; everything ended and removed afterwards."""
+    inputs.FOLDER.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as opened:
+        folder = DataFolder(Path(tempfile.mkdtemp(prefix="run-", dir=inputs.FOLDER)))
+        opened.callback(shutil.rmtree, folder.path, ignore_errors=True)
+        folder.make()
+        redis, swift = RedisServer(folder), SwiftServer(folder)
+        opened.enter_context(running(redis.program()))
+        opened.enter_context(running(swift.program()))
+        folder.note({"redis_url": redis.url, **swift.endpoint})
+        settings = Settings(data=folder.path, host=HOST)
+        upgrade(settings.database)
+        runtime = opened.enter_context(closing(Runtime.open(settings)))
+        worker = opened.enter_context(
+            running(
+                Program(
+                    "worker",
+                    [sys.executable, "-m", "worker", "--host", HOST],
+                    folder.log / "worker.log",
+                    env={"SNAPPORT_DATA": str(folder.path)},
+                )
+            )
+        )
+        endpoint = swift.endpoint
+        config = StoreConfig(
+            driver="swift",
+            auth_url=endpoint["swift_auth_url"],
+            user=endpoint["swift_user"],
+            key=endpoint["swift_key"],
+        )
+        yield Stack(runtime, worker, config)
