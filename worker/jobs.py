@@ -126,7 +126,7 @@ def _finish_capture(runtime: Runtime, lease: Lease, snapshot_id: int) -> None:
             select(SnapshotFile.size).where(
                 SnapshotFile.snapshot_id == snapshot_id, SnapshotFile.role == FileRole.IMAGE
             )
-        )
+        ).all()  # an open cursor would hold SQLite's view of before, and the update would fail
         leases.end(work, lease, JobState.DONE)
         move_snapshot(
             work,

@@ -42,7 +42,7 @@ class SnapshotFile(Record):
     sha256: Mapped[str | None] = mapped_column(String(64), default=None)
     source_size: Mapped[int | None] = mapped_column(BigInteger, default=None)
     stored: Mapped[bool] = mapped_column(default=False)
-    snapshot: Mapped[Snapshot] = relationship(init=False, back_populates="files")
+    snapshot: Mapped[Snapshot] = relationship(init=False, repr=False, back_populates="files")
 
     @property
     def label(self) -> str:
@@ -62,4 +62,4 @@ class FilePart(Record):
     source_length: Mapped[int] = mapped_column(BigInteger)
     zero: Mapped[bool] = mapped_column(default=False)
     frames: Mapped[bytes] = mapped_column(LargeBinary, default=b"", repr=False)
-    part: Mapped[Part] = relationship(init=False)
+    part: Mapped[Part] = relationship(init=False, repr=False)

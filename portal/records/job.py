@@ -58,4 +58,4 @@ class Job(Record):
     bytes_sent: Mapped[int] = mapped_column(BigInteger, default=0)
     rate: Mapped[float] = mapped_column(default=0.0)
     error: Mapped[str | None] = mapped_column(Text, default=None)
-    snapshot: Mapped[Snapshot | None] = relationship(init=False, back_populates="jobs")
+    snapshot: Mapped[Snapshot | None] = relationship(init=False, repr=False, back_populates="jobs")

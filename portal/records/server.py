@@ -46,5 +46,8 @@ class Server(Record):
     created_at: Mapped[datetime] = mapped_column(default_factory=now)
     account: Mapped[Account] = relationship(init=False, lazy="joined")
     disks: Mapped[list[Disk]] = relationship(
-        order_by=Disk.position, cascade="all, delete-orphan", default_factory=list
+        order_by=Disk.position,
+        cascade="all, delete-orphan",
+        default_factory=list,
+        lazy="selectin",
     )

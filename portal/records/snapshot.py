@@ -51,8 +51,10 @@ class Snapshot(Record):
     error: Mapped[str | None] = mapped_column(Text, default=None)
     server: Mapped[Server] = relationship(init=False, lazy="joined")
     store: Mapped[StoreRecord] = relationship(init=False, lazy="joined")
-    requested_by: Mapped[User | None] = relationship(init=False)
+    requested_by: Mapped[User | None] = relationship(init=False, repr=False)
     files: Mapped[list[SnapshotFile]] = relationship(
-        init=False, back_populates="snapshot", order_by="SnapshotFile.id"
+        init=False, repr=False, back_populates="snapshot", order_by="SnapshotFile.id"
     )
-    jobs: Mapped[list[Job]] = relationship(init=False, back_populates="snapshot", order_by="Job.id")
+    jobs: Mapped[list[Job]] = relationship(
+        init=False, repr=False, back_populates="snapshot", order_by="Job.id"
+    )
