@@ -8,7 +8,6 @@ headers.
 from __future__ import annotations
 
 import importlib
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import pages
+from portal.logs import set_up_logs
 from portal.pages import access, errors, headers, limits, static_files, words
 from portal.settings import CHECKOUT, Settings
 from portal.work import Runtime
@@ -30,7 +30,8 @@ _SESSION = timedelta(hours=12)
 def create_app(settings: Settings | None = None) -> Flask:
     """The application; nothing connects before the first request."""
     settings = settings or Settings()
-    _log(settings)
+    if not structlog.is_configured():
+        set_up_logs(settings)
     runtime = Runtime.open(settings)
     app = Flask("portal", static_folder="static", template_folder=str(_templates()))
     app.extensions["snapport"] = runtime
@@ -84,22 +85,3 @@ def _register_commands(app: Flask) -> None:
         return
     if hasattr(commands, "register"):
         commands.register(app)
-
-
-def _log(settings: Settings) -> None:
-    if structlog.is_configured():
-        return
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if settings.log_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

@@ -16,6 +16,7 @@ from flask import (
     url_for,
 )
 
+from portal.domain.errors import SnapportError
 from portal.domain.lifecycle import SnapshotState
 from portal.pages import access
 from portal.pages.history import tell
@@ -125,7 +126,13 @@ def readme(snapshot_id: int) -> str:
     """README.txt to read here; for htmx only its text."""
     snapshot = access.present_snapshot(snapshot_id)
     g.back = url_for("snapshot.show", snapshot_id=snapshot_id)
-    text = downloads.readme(access.work(), snapshot)
+    try:
+        text = downloads.readme(access.work(), snapshot)
+    except SnapportError as error:
+        if not access.is_htmx():
+            raise
+        # Said where the text would stand: the rest of the page is none the worse for it.
+        return render_template("errors/_notice.html", sentence=error.message)
     template = "snapshots/_readme.html" if access.is_htmx() else "snapshots/readme.html"
     watched = Watched(snapshots.line_of(access.work(), snapshot))
     return render_template(template, text=text, watched=watched, server=snapshot.server)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from portal.domain import amounts
 from portal.domain.kinds import FACTS
 from portal.records.declarative import now
 
@@ -17,25 +18,13 @@ if TYPE_CHECKING:
     from flask import Flask
 
 NOTHING = "\N{EN DASH}"
-_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def size(count: float | None) -> str:
     """`512 bytes`, `4 GiB`, `1.2 GiB`, `310 MiB`."""
-    if count is None:
-        return NOTHING
-    if count < 1024:
-        return "1 byte" if round(count) == 1 else f"{round(count)} bytes"
-    value = count / 1024
-    for unit in _UNITS:
-        # 1023.96 would be shown as 1024.0 of a unit: that is one of the next.
-        if value < 1023.95 or unit == _UNITS[-1]:
-            break
-        value /= 1024
-    digits = 1 if value < 99.95 else 0
-    return f"{value:.{digits}f}".removesuffix(".0") + f" {unit}"
+    return NOTHING if count is None else amounts.size(count)
 
 
 def exact_size(count: int | None) -> str:
@@ -44,21 +33,8 @@ def exact_size(count: int | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`under 1 s`, `45 s`, `2 min 5 s`, `1 h 4 min`, `2 d 3 h`."""
-    if seconds is None:
-        return NOTHING
-    if seconds < 1:
-        return "under 1 s"
-    whole = int(seconds)
-    for large, large_word, small, small_word in (
-        (_DAY, "d", _HOUR, "h"),
-        (_HOUR, "h", _MINUTE, "min"),
-        (_MINUTE, "min", 1, "s"),
-    ):
-        if whole >= large:
-            rest = whole % large // small
-            return f"{whole // large} {large_word}" + (f" {rest} {small_word}" if rest else "")
-    return f"{whole} s"
+    """`45 s`, `2 min 5 s`, `1 h 4 min`."""
+    return NOTHING if seconds is None else amounts.duration(seconds)
 
 
 def time_left(seconds: float) -> str:
