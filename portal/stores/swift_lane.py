@@ -18,6 +18,7 @@ import functools
 import http.client
 import socket
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ from portal.domain.errors import StoreRefused, StoreUnreachable
 from portal.stores.swift_body import SEND_CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from portal.stores.config import StoreConfig
     from portal.stores.swift_body import Body, FileBody
@@ -44,6 +45,10 @@ ANSWER_BYTES = 64 * 1024**2
 """A listing page of 10,000 names of 1,024 bytes, escaped as JSON, stays below."""
 SLOWEST = 128 * 1024
 """Bytes a second: a body that moves slower than this on average is given up."""
+SLOWEST_READ = 1024
+"""The same for what is read: low, since Swift gives small pieces of a manifest one a second."""
+LINGER = 1.0
+"""Seconds after which a read gives what it has."""
 IDLE_LANES = 16
 """Connections kept open when nobody uses them."""
 
@@ -78,7 +83,8 @@ class Lane:
     def __init__(self, url: str, config: StoreConfig) -> None:
         self.host = urlsplit(url).hostname or "?"
         self.silence = config.read_timeout
-        self._sockets: list[urllib3.connection.HTTPConnection] = []
+        self._connection: urllib3.connection.HTTPConnection | None = None
+        self._socket: socket.socket | None = None
         self._overdue = False
         try:
             self._http = swiftclient.client.HTTPConnection(
@@ -90,7 +96,9 @@ class Lane:
             raise StoreRefused("The store gave an address that cannot be used.") from error
         self.session: requests.Session = self._http.request_session
         self.session.trust_env = False
-        adapter = _Adapter(self._remember, self.silence)
+        # Even without following, requests would read a redirect's body whole, however long.
+        self.session.get_redirect_target = lambda _response: None
+        adapter = _Adapter(self)
         self.session.mount("http://", adapter)
         self.session.mount("https://", adapter)
 
@@ -111,7 +119,14 @@ class Lane:
             taken = response.raw.read(ANSWER_BYTES + 1, decode_content=False)
             if len(taken) > ANSWER_BYTES:
                 raise StoreRefused(f"The store at {self.host} answers without end.")
-            return Answer(response.status_code, _headers(response), taken)
+            answer = Answer(response.status_code, _headers(response), taken)
+        told = answer.headers.get("content-length", "")
+        # The timer's cut looks like an end, and without a length it would be taken for one.
+        if self._overdue:
+            raise StoreUnreachable(f"The store at {self.host} did not answer in time.")
+        if method != "HEAD" and told.isdecimal() and int(told) != len(taken):
+            raise StoreUnreachable(f"The store at {self.host} stopped in the middle of an answer.")
+        return answer
 
     def open(self, path: str, *, headers: Mapping[str, str]) -> Stream:
         """A GET whose body is read as it comes."""
@@ -119,16 +134,31 @@ class Lane:
             return Stream(self, self._send("GET", path, headers, b""))
 
     def read(self, response: requests.Response, count: int) -> bytes:
-        """The next `count` bytes of an open answer; fewer only at its end."""
-        with self._within(self.silence + count / SLOWEST):
-            taken: bytes = response.raw.read(count, decode_content=False)
-            return taken
+        """The next bytes of an open answer, at most `count`; none only at its end."""
+        pieces: list[bytes] = []
+        got = 0
+        begun = time.monotonic()
+        with self._within(self.silence + LINGER):
+            # Not read(count): what came before a failure would be lost, and the read could not go
+            # on behind it. After a failure the next call finds the answer ended.
+            while got < count and time.monotonic() - begun < LINGER:
+                try:
+                    piece = response.raw.read1(count - got, decode_content=False)
+                except TRANSPORT_ERRORS:
+                    if not got:
+                        raise
+                    break
+                if not piece:
+                    break
+                pieces.append(piece)
+                got += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
         """Let go of the connection."""
         with suppress(*TRANSPORT_ERRORS):
             self._http.close()
-        self._sockets.clear()
+        self._connection = self._socket = None
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
@@ -177,16 +207,21 @@ class Lane:
             **self._http.requests_args,
         )
 
-    def _remember(self, connection: urllib3.connection.HTTPConnection) -> None:
-        self._sockets.append(connection)
+    def _remember(
+        self,
+        connection: urllib3.connection.HTTPConnection,
+        connected: socket.socket | None = None,
+    ) -> None:
+        # The socket by itself, too: after "Connection: close" the connection lets go of it while
+        # the answer is still being read.
+        self._connection, self._socket = connection, connected
 
     def _cut(self) -> None:
         self._overdue = True
-        for connection in list(self._sockets):
-            if connection.sock is not None:
-                # Not SSLSocket.shutdown: that would pull TLS away under the reading thread.
-                with suppress(OSError):
-                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+        for one in {self._socket, self._connection.sock if self._connection else None} - {None}:
+            # Not SSLSocket.shutdown: that would pull TLS away under the reading thread.
+            with suppress(OSError):
+                socket.socket.shutdown(one, socket.SHUT_RDWR)  # type: ignore[arg-type]
 
 
 class Stream:
@@ -195,12 +230,20 @@ class Stream:
     def __init__(self, lane: Lane, response: requests.Response) -> None:
         self._lane = lane
         self._response = response
+        self._waited = 0.0
+        self._got = 0
         self.status = response.status_code
         self.headers = _headers(response)
 
     def read(self, count: int) -> bytes:
-        """The next `count` bytes; fewer only at the end."""
-        return self._lane.read(self._response, count)
+        """The next bytes, at most `count`; none only at the end."""
+        begun = time.monotonic()
+        taken = self._lane.read(self._response, count)
+        self._waited += time.monotonic() - begun
+        self._got += len(taken)
+        if self._waited > self._lane.silence and self._got < self._waited * SLOWEST_READ:
+            raise StoreUnreachable(f"The store at {self._lane.host} is too slow.")
+        return taken
 
 
 class Lanes:
@@ -243,34 +286,32 @@ class Lanes:
         return None
 
 
-class _TimedHTTP(urllib3.connection.HTTPConnection):
-    """Sends under the limit of silence, not under that of connecting."""
+class _Timed:
+    """Sends under the limit of silence, not under that of connecting, and shows its socket."""
 
-    silence = 60.0
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(self.silence)
-
-
-class _TimedHTTPS(urllib3.connection.HTTPSConnection):
-    """The same over TLS."""
-
-    silence = 60.0
+    sock: socket.socket
+    lane: Lane
 
     def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(self.silence)
+        self.lane._remember(self)  # type: ignore[arg-type]
+        super().connect()  # type: ignore[misc]
+        self.sock.settimeout(self.lane.silence)
+        self.lane._remember(self, self.sock)  # type: ignore[arg-type]
+
+
+class _TimedHTTP(_Timed, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _TimedHTTPS(_Timed, urllib3.connection.HTTPSConnection):
+    pass
 
 
 class _Adapter(HTTPAdapter):
     """Large writes, connections that can be cut, and answers of bounded size."""
 
-    def __init__(
-        self, remember: Callable[[urllib3.connection.HTTPConnection], None], silence: float
-    ) -> None:
-        self._remember = remember
-        self._silence = silence
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
         super().__init__(pool_connections=2, pool_maxsize=1)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -289,8 +330,7 @@ class _Adapter(HTTPAdapter):
     ) -> urllib3.HTTPConnectionPool:
         def connection(*args: Any, **kwargs: Any) -> urllib3.connection.HTTPConnection:
             made = connection_class(*args, **kwargs)
-            made.silence = self._silence  # type: ignore[attr-defined]
-            self._remember(made)
+            made.lane = self._lane  # type: ignore[attr-defined]
             return made
 
         pool = pool_class(*args, **kwargs)

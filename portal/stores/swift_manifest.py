@@ -77,7 +77,11 @@ def _confirmed_etag(exchange: Exchange, answer: Answer, name: str) -> str:
         )
     if isinstance(told, dict) and "Etag" in told:
         return str(told["Etag"]).strip('"').lower()
-    return bare_etag(answer.headers)
+    if etag := bare_etag(answer.headers):
+        return etag
+    raise StoreUnreachable(
+        f"The store at {exchange.lane.host} did not say whether it took {shown(name)}."
+    )
 
 
 def _worst_of(exchange: Exchange, name: str, errors: Sequence[Any]) -> StoreError:

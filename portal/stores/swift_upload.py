@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from portal.domain.errors import ObjectDamaged, StoreError
+from portal.domain.errors import ObjectDamaged, StoreError, StoreRefused
 from portal.stores.interface import StoredObject
 from portal.stores.rules import shown
 from portal.stores.swift_session import Exchange, SwiftSession, is_success, object_path
@@ -42,6 +42,8 @@ def upload(
         if not is_success(answer.status):
             raise exchange.error(answer, f"the object {shown(name)}", writing=True)
         etag = bare_etag(answer.headers)
+        if not etag:
+            raise StoreRefused(f"{exchange.lane.host} does not answer like an object store.")
         if etag != md5:
             raise ObjectDamaged(f"The store confirmed another checksum for {shown(name)}.")
         return StoredObject(name, body.size, etag)
