@@ -1,4 +1,4 @@
-"""A snapshot, from a disk here to the real Swift: what stands in the store, and what is sent again."""
+"""A snapshot from a disk here to the real Swift: what stands in the store, what is sent again."""
 
 from __future__ import annotations
 

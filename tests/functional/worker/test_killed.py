@@ -1,4 +1,4 @@
-"""SIGKILL at every step, in a real process: nothing is lost, and the next snapshot sends the rest."""
+"""SIGKILL at every step, in a real process: nothing is lost, the next snapshot sends the rest."""
 
 from __future__ import annotations
 
