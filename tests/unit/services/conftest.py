@@ -72,7 +72,7 @@ def customer(runtime: Runtime, tmp_path: Path) -> Callable[[str], Customer]:
                 SUPPORT,
                 account=account,
                 name="main",
-                config=StoreConfig("memory", f"memory:{tmp_path}", user=name, key="secret"),
+                config=StoreConfig("memory", f"memory:{tmp_path}/{name}", user=name, key="secret"),
             )
             work.commit()
             return Customer(account, user, server, store, Actor.of(user))
