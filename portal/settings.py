@@ -95,4 +95,6 @@ class _EmbeddedSource(PydanticBaseSettingsSource):
             noted = json.loads((folder / "embedded.json").read_text())
         except (OSError, ValueError):
             return {}
-        return {key: noted[key] for key in self.KEYS if noted.get(key)}
+        if not isinstance(noted, dict):
+            return {}
+        return {key: noted[key] for key in self.KEYS if isinstance(noted.get(key), str)}
