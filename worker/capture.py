@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     import snapcore
+
     from portal.stores.interface import Store
     from portal.work import Runtime
     from worker.heartbeat import Heartbeat

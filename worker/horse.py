@@ -76,6 +76,6 @@ class HostWorker(Worker):
 
     def handle_warm_shutdown_request(self) -> None:
         """Asked to stop: tell the job, which hands itself back."""
-        super().handle_warm_shutdown_request()
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
         if self.horse_pid:
             self.kill_horse(signal.SIGTERM)

@@ -21,6 +21,7 @@ from worker.disks.trouble import disk_trouble
 
 if TYPE_CHECKING:
     import snapcore
+
     from portal.stores.interface import Store
     from worker.extents import ReadMeter
     from worker.heartbeat import Heartbeat

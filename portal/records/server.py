@@ -41,8 +41,8 @@ class Server(Record):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
     name: Mapped[str] = mapped_column(String(255))
     folder: Mapped[str] = mapped_column(String(765))
-    operating_system: Mapped[str] = mapped_column(String(100), default="")
     host_name: Mapped[str] = mapped_column(ForeignKey("hosts.name"))
+    operating_system: Mapped[str] = mapped_column(String(100), default="")
     created_at: Mapped[datetime] = mapped_column(default_factory=now)
     account: Mapped[Account] = relationship(init=False, lazy="joined")
     disks: Mapped[list[Disk]] = relationship(

@@ -81,7 +81,8 @@ def upgrade() -> None:
         sa.Column("session_epoch", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "(role = 'support' AND account_id IS NULL) OR (role = 'customer' AND account_id IS NOT NULL)",
+            "(role = 'support' AND account_id IS NULL)"
+            " OR (role = 'customer' AND account_id IS NOT NULL)",
             name="role_account",
         ),
         sa.ForeignKeyConstraint(
