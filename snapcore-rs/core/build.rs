@@ -30,7 +30,11 @@ fn main() {
 
 fn bind_isal() -> Result<(), String> {
     let mut build = cc::Build::new();
-    build.file("src/codecs/isal_shim.c").warnings_into_errors(true).opt_level(2).cargo_warnings(false);
+    build
+        .file("src/codecs/isal_shim.c")
+        .warnings_into_errors(true)
+        .opt_level(2)
+        .cargo_warnings(false);
     find_library(&build)?;
     build.try_compile("snapcore_isal_shim").map_err(|error| {
         format!("isa-l.h was not found or does not fit: {}", first_line(&error.to_string()))

@@ -210,7 +210,8 @@ mod tests {
                 match extent.kind {
                     ExtentKind::Data => prop_assert_eq!(data, extent.length),
                     ExtentKind::Unused => prop_assert_eq!(data, 0),
-                    ExtentKind::Zero => prop_assert!(data == 0 || data == extent.length),
+                    // A run that came in pieces may be taken piece by piece.
+                    ExtentKind::Zero => prop_assert!(data <= extent.length),
                 }
             }
         }

@@ -26,6 +26,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::FRAME_SIZE;
+use crate::codecs::Compressed;
 use crate::digests::{Digest, Md5, Md5Sum, Sha256, Sha256Sum, md5};
 use crate::error::{Error, ErrorKind, Result};
 use crate::extents::ExtentMap;
@@ -230,7 +231,7 @@ struct Worker<N> {
     source: Arc<dyn Source>,
     shared: Arc<Shared>,
     feed: Arc<Mutex<Feed<N>>>,
-    spare: Receiver<Vec<u8>>,
+    spare: Receiver<Compressed>,
 }
 
 impl<N: Send + 'static> Worker<N> {
@@ -287,7 +288,7 @@ struct Assembler<N> {
     source: Arc<dyn Source>,
     shared: Arc<Shared>,
     pieces: Receiver<Piece<N>>,
-    spare: Sender<Vec<u8>>,
+    spare: Sender<Compressed>,
 }
 
 impl<N: Send + 'static> Assembler<N> {

@@ -4,9 +4,13 @@
 #include <stdint.h>
 #include <string.h>
 
-/* What a compressor needs between frames: one per thread, owned by the caller as plain bytes. */
+/* Level 1 with room for 64 Ki tokens a block. Measured on a Debian ext4 disk and on /usr (Zen 4, one thread, 1 MiB
+ * frames; MB/s and compressed share of the disk): level 0 524 .4396; level 1 with 16 Ki 444 .3816, 32 Ki 447 .3841,
+ * 64 Ki 529 .3865, 128 Ki 524 .3888; level 2 with 64 Ki 502 .3816; level 3 272 .3741. */
 #define LEVEL 1
-#define LEVEL_BUFFER ISAL_DEF_LVL1_EXTRA_LARGE
+#define LEVEL_BUFFER ISAL_DEF_LVL1_LARGE
+
+/* What a compressor needs: one per thread, owned by the caller as plain bytes. */
 
 struct snapcore_isal_deflate {
 	struct isal_zstream stream;
@@ -25,7 +29,7 @@ int64_t snapcore_isal_deflate(struct snapcore_isal_deflate *self, const uint8_t 
 	int code;
 
 	isal_deflate_stateless_init(&self->stream);
-	/* Nothing of an earlier frame may reach the output: same frame, same bytes. */
+	/* Nothing of an earlier frame may reach the output: same frame, same bytes. Costs 1 % at most. */
 	memset(self->level_buffer, 0, sizeof(self->level_buffer));
 	self->stream.level = LEVEL;
 	self->stream.level_buf = self->level_buffer;

@@ -76,6 +76,22 @@ pub const fn most_compressed(length: usize) -> usize {
     length + STORED_HEADER * length.div_ceil(MOST_STORED)
 }
 
+/// A compressed frame in a buffer that is used again and again.
+///
+/// The buffer stays filled beyond the frame: clearing a megabyte for each frame would cost 2 % of compressing it.
+#[derive(Debug, Default)]
+pub struct Compressed {
+    buffer: Vec<u8>,
+    length: usize,
+}
+
+impl Compressed {
+    /// The frame.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.buffer[..self.length]
+    }
+}
+
 /// Compresses frames.
 #[derive(Debug)]
 pub struct Deflater(Deflate);
@@ -89,31 +105,34 @@ enum Deflate {
 
 impl Deflater {
     /// Replaces what `out` holds with the compressed frame.
-    pub fn compress(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        out.clear();
-        out.resize(most_compressed(frame.len()), 0);
+    pub fn compress(&mut self, frame: &[u8], out: &mut Compressed) -> Result<()> {
+        let most = most_compressed(frame.len());
+        if out.buffer.len() < most {
+            out.buffer.resize(most, 0);
+        }
+        let room = &mut out.buffer[..most];
         let fitted = match &mut self.0 {
             #[cfg(isal)]
-            Deflate::Isal(codec) => codec.compress(frame, out)?,
-            Deflate::ZlibRs(codec) => codec.compress(frame, out)?,
+            Deflate::Isal(codec) => codec.compress(frame, room)?,
+            Deflate::ZlibRs(codec) => codec.compress(frame, room)?,
         };
-        match fitted {
-            Some(length) => out.truncate(length),
-            None => store(frame, out),
-        }
+        out.length = fitted.unwrap_or_else(|| store(frame, room));
         Ok(())
     }
 }
 
-fn store(frame: &[u8], out: &mut Vec<u8>) {
-    out.clear();
+/// Writes stored blocks and gives their length; `out` has [`most_compressed`] room.
+fn store(frame: &[u8], out: &mut [u8]) -> usize {
+    let mut end = 0;
     for block in frame.chunks(MOST_STORED) {
         let length = u16::try_from(block.len()).unwrap_or(u16::MAX);
-        out.push(0); // not final, stored, padding
-        out.extend_from_slice(&length.to_le_bytes());
-        out.extend_from_slice(&(!length).to_le_bytes());
-        out.extend_from_slice(block);
+        out[end] = 0; // not final, stored, padding
+        out[end + 1..end + 3].copy_from_slice(&length.to_le_bytes());
+        out[end + 3..end + STORED_HEADER].copy_from_slice(&(!length).to_le_bytes());
+        out[end + STORED_HEADER..][..block.len()].copy_from_slice(block);
+        end += STORED_HEADER + block.len();
     }
+    end
 }
 
 /// What one step of a decompressor did.

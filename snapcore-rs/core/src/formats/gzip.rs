@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::FRAME_SIZE;
 use crate::checksum::{self, Shift};
-use crate::codecs::{self, Codec, Deflater, FINAL_BLOCK, Inflater};
+use crate::codecs::{self, Codec, Compressed, Deflater, FINAL_BLOCK, Inflater};
 use crate::error::{Error, Result};
 use crate::parts::{Cutter, Outlet};
 
@@ -62,7 +62,7 @@ impl Format for Gzip {
         let shift = if length == FRAME_SIZE as u64 { self.frame_shift } else { Shift::new(length) };
         self.crc32 = shift.join(self.crc32, frame.note);
         self.size += length;
-        parts.frame(&frame.bytes, frame.source_length, false)
+        parts.frame(frame.bytes.as_bytes(), frame.source_length, false)
     }
 
     fn zeros<O: Outlet>(&mut self, length: u64, parts: &mut Cutter<O>) -> Result<()> {
@@ -102,7 +102,7 @@ pub struct Encoder(Deflater);
 impl super::Encoder for Encoder {
     type Note = u32;
 
-    fn encode(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Result<u32> {
+    fn encode(&mut self, frame: &[u8], out: &mut Compressed) -> Result<u32> {
         self.0.compress(frame, out)?;
         Ok(checksum::crc32(frame))
     }

@@ -6,6 +6,7 @@
 
 pub mod gzip;
 
+use crate::codecs::Compressed;
 use crate::error::Result;
 use crate::parts::{Cutter, Outlet};
 
@@ -44,14 +45,14 @@ pub trait Encoder: Send + 'static {
     type Note: Send + 'static;
 
     /// Replaces what `out` holds with the encoded frame.
-    fn encode(&mut self, frame: &[u8], out: &mut Vec<u8>) -> Result<Self::Note>;
+    fn encode(&mut self, frame: &[u8], out: &mut Compressed) -> Result<Self::Note>;
 }
 
 /// A frame as an encoder left it.
 #[derive(Debug)]
 pub struct Encoded<N> {
     /// For the part.
-    pub bytes: Vec<u8>,
+    pub bytes: Compressed,
     /// Bytes of the source in it.
     pub source_length: u32,
     /// For the format.
