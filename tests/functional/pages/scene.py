@@ -194,9 +194,15 @@ class Scene:
             return cancelled
 
     def end(
-        self, snapshot_id: int, lease: Lease, state: SnapshotState, *, error: str | None = None
+        self,
+        snapshot_id: int,
+        lease: Lease,
+        state: SnapshotState,
+        *,
+        error: str | None = None,
+        files: bool = True,
     ) -> None:
-        """End the job and the snapshot; a snapshot that is done has its files."""
+        """End the job and the snapshot; one that is done gets records of files."""
         with self.runtime.work() as work:
             snapshot = work.session.get_one(Snapshot, snapshot_id)
             job_state = {
@@ -206,13 +212,10 @@ class Scene:
             }.get(state, JobState.FAILED)
             values: dict[str, object] = {"finished_at": now(), "error": error}
             if state is SnapshotState.DONE:
-                values |= {
-                    "size": GIB // 3,
-                    "source": 4 * GIB,
-                    "sent": 96 * MIB,
-                    "reused": 230 * MIB,
-                }
-                work.session.add_all(self._files(snapshot))
+                sizes = {"size": GIB // 3, "source": 4 * GIB, "sent": 96 * MIB, "reused": 230 * MIB}
+                values |= sizes
+                if files:
+                    work.session.add_all(self._files(snapshot))
             leases.end(work, lease, job_state, error=error)
             moves.move_snapshot(work, snapshot, state, **values)
             work.commit()

@@ -60,9 +60,7 @@ def test_each_of_our_errors_has_its_status_and_shows_its_sentence(
     assert "A sentence with &lt;b&gt;angles&lt;/b&gt;." in fragment.text
 
 
-@pytest.mark.parametrize(
-    "error", [RuntimeError("the secret 4711"), SnapportError("not for people")]
-)
+@pytest.mark.parametrize("error", [RuntimeError("secret 4711"), SnapportError("not for them")])
 def test_what_nobody_expected_tells_nothing(
     scene: Scene, visit: Callable[..., Visitor], error: Exception
 ) -> None:
