@@ -21,6 +21,8 @@ from portal.stores.swift_errors import TokenRefused, error_of, refused_credentia
 from portal.stores.swift_lane import Lane
 
 if TYPE_CHECKING:
+    import requests
+
     from portal.stores.config import StoreConfig
 
 
@@ -128,7 +130,7 @@ def _keystone(lane: Lane, config: StoreConfig) -> tuple[str, str]:
             )
     except keystone_errors.ClientException as error:
         raise _of_keystone(error, lane) from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         # keystoneauth trusts the shape of answers that any web server may give.
         raise StoreRefused(f"{lane.host} does not answer like an identity service.") from error
     if not url:
@@ -159,6 +161,9 @@ def _plugin(config: StoreConfig) -> v3.Auth:
 
 def _of_keystone(error: Exception, lane: Lane) -> StoreError:
     match error:
+        case keystone_errors.NotFound() if _is_json(error.response):
+            # Keystone itself says so of an application credential that is not there.
+            return StoreRefused(refused_credentials(lane.host))
         case keystone_errors.HttpError():
             return _told_at_sign_in(error.http_status, lane.host)
         case keystone_errors.EndpointNotFound() | keystone_errors.EmptyCatalog():
@@ -169,3 +174,7 @@ def _of_keystone(error: Exception, lane: Lane) -> StoreError:
             return StoreRefused(f"{lane.host} does not answer like an identity service.")
         case _:
             return StoreUnreachable(f"The identity service at {lane.host} did not let us in.")
+
+
+def _is_json(response: requests.Response | None) -> bool:
+    return response is not None and "json" in response.headers.get("Content-Type", "")

@@ -1,4 +1,7 @@
-"""The drivers under one contract: memory, and Swift against the real servers."""
+"""The drivers under one contract: memory, and Swift against the real servers.
+
+Swift stands there twice: with its own authentication, and behind a real Keystone.
+"""
 
 from __future__ import annotations
 
@@ -8,44 +11,41 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portal.embedded.child import running
-from portal.embedded.folder import DataFolder
-from portal.embedded.swift import SwiftServer
 from portal.stores.config import StoreConfig
 from portal.stores.interface import Segment, Store, StoredObject
 from portal.stores.memory import MemoryStore
 from portal.stores.swift import SwiftStore
+from tests.contract.keystone import Customer, Keystone, running_keystone
+from tests.contract.keystone_service import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from portal.embedded.swift_config import SwiftOptions
+    from portal.embedded.swift import SwiftServer
+    from tests.conftest import RunningSwift
 
 PIECE = b"piece of a file " * 64
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def start_swift(tmp_path_factory) -> Iterator[Callable[..., SwiftServer]]:
-    """Start a Swift of one's own; it runs until the session ends."""
-    from contextlib import ExitStack
-
-    with ExitStack() as started:
-
-        def start(options: SwiftOptions | None = None) -> SwiftServer:
-            folder = DataFolder(tmp_path_factory.mktemp("swift"))
-            folder.make()
-            server = SwiftServer(folder, options)
-            started.enter_context(running(server.program()))
-            return server
-
-        yield start
+def swift(_swift: RunningSwift) -> SwiftServer:
+    """The Swift that all tests share."""
+    return _swift.server
 
 
 @pytest.fixture(scope="session")
-def swift(start_swift) -> SwiftServer:
-    """The Swift that most tests share."""
-    return start_swift()
+def keystone(session_folder: Path) -> Iterator[Keystone]:
+    """A real Keystone, with a Swift of its own behind it."""
+    with running_keystone(session_folder / "keystone") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def keystone_customer(keystone: Keystone) -> Customer:
+    """A customer of that Keystone."""
+    return keystone.customer()
 
 
 def config_for(server: SwiftServer, *, port: int | None = None, **changes) -> StoreConfig:
@@ -75,7 +75,33 @@ def config_of() -> Callable[..., StoreConfig]:
     return config_for
 
 
-@pytest.fixture(params=["memory", "swift"])
+def keystone_config_for(keystone: Keystone, customer: Customer, **changes) -> StoreConfig:
+    """A configuration for a container of its own in the customer's project."""
+    settings = {
+        "driver": "swift",
+        "auth_url": keystone.address,
+        "auth_version": "3",
+        "user": customer.user,
+        "key": customer.password,
+        "project": customer.project,
+        "region": REGION,
+        "container": f"contract {next(_numbers)} é%",
+        "connect_timeout": 5.0,
+        "read_timeout": 20.0,
+        "retry_seconds": 10.0,
+        "temp_url_key": "k" * 32,
+        **changes,
+    }
+    return StoreConfig(**settings)
+
+
+@pytest.fixture(scope="session")
+def keystone_config_of() -> Callable[..., StoreConfig]:
+    """See `keystone_config_for`."""
+    return keystone_config_for
+
+
+@pytest.fixture(params=["memory", "swift", "keystone"])
 def driver(request) -> str:
     """Which driver a test runs with."""
     return request.param
@@ -86,11 +112,15 @@ def make_store(driver, request) -> Iterator[Callable[[], Store]]:
     """Open the same empty container again and again; each store is closed in the end."""
     opened: list[Store] = []
     container = f"contract {next(_numbers)} é%"
-    config = (
-        None
-        if driver == "memory"
-        else config_for(request.getfixturevalue(driver), container=container)
-    )
+    config = None
+    if driver == "swift":
+        config = config_for(request.getfixturevalue("swift"), container=container)
+    elif driver == "keystone":
+        config = keystone_config_for(
+            request.getfixturevalue("keystone"),
+            request.getfixturevalue("keystone_customer"),
+            container=container,
+        )
 
     def make() -> Store:
         if config is None:

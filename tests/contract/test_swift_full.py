@@ -7,7 +7,6 @@ import hashlib
 import pytest
 
 from portal.domain.errors import StoreFull, StoreUnreachable
-from portal.embedded.swift_config import SwiftOptions
 from portal.stores.memory import MemoryStore
 from portal.stores.swift import SwiftStore
 
@@ -43,11 +42,17 @@ def test_a_memory_quota():
     put(store, "first", 1000)
 
 
-def test_a_full_disk_says_so(start_swift, config_of):
-    server = start_swift(SwiftOptions(fallocate_reserve="100%"))
-    store = SwiftStore(config_of(server, retry_seconds=1.0))
+def test_a_full_disk_says_so(own_swift, config_of):
+    running = own_swift()
+    store = SwiftStore(config_of(running.server, retry_seconds=1.0))
+    store.ensure_container()
+    put(store, "before", 100)
+    running.start_again(fallocate_reserve="100%")
     # Swift's proxy says 503 for a full disk, as for any trouble.
     with pytest.raises(StoreUnreachable, match="full") as caught:
-        store.ensure_container()
+        put(store, "a", 100)
     assert not caught.value.permanent
+    assert b"".join(store.get("before")) == b"x" * 100
+    running.start_again(fallocate_reserve="1%")
+    put(store, "a", 100)
     store.close()

@@ -8,7 +8,6 @@ import time
 import pytest
 
 from portal.domain.errors import InvalidInput, StoreError, StoreRefused
-from portal.embedded.swift_config import SwiftOptions
 from portal.stores.open_store import open_store
 from portal.stores.swift import SwiftStore
 from tests.contract.faulty_proxy import Fault, FaultyProxy
@@ -31,22 +30,19 @@ def test_wrong_credentials_are_refused_at_once(swift, config_of, wrong):
         assert len(proxy.seen) == 1
 
 
-def test_another_account_is_forbidden(start_swift, config_of):
-    server = start_swift(SwiftOptions(users={"other:me": "key-of-other"}))
-    other = config_of(server, user="other:me", key="key-of-other")
-    mine = SwiftStore(other)
+def test_another_account_is_forbidden(swift, config_of, swift_endpoint):
+    mine = SwiftStore(config_of(swift, user=swift_endpoint.user, key=swift_endpoint.key))
     mine.ensure_container()
     access = mine._session.keyring.access()
-    theirs = access.url.replace("AUTH_other", "AUTH_memstore")
+    theirs = access.url.rpartition("/")[0] + "/AUTH_memstore"
     mine._session.keyring._access = type(access)(theirs, access.token)
     with pytest.raises(StoreRefused, match="forbids"):
         put(mine)
     mine.close()
 
 
-def test_an_expired_token_renews_itself(start_swift, config_of):
-    server = start_swift(SwiftOptions(token_life=2))
-    store = SwiftStore(config_of(server))
+def test_an_expired_token_renews_itself(own_swift, config_of):
+    store = SwiftStore(config_of(own_swift(token_life=2).server))
     store.ensure_container()
     first = store._session.keyring.access()
     put(store)
