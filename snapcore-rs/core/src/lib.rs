@@ -17,6 +17,7 @@ pub mod codecs;
 pub mod digests;
 pub mod error;
 pub mod extents;
+pub mod filesystems;
 pub mod formats;
 pub mod parts;
 pub mod pipeline;

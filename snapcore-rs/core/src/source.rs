@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::extents::{self, ExtentKind, ExtentMap};
 
 /// Bytes at rest that many threads read at once.
-pub trait Source: Send + Sync + 'static {
+pub trait Source: Send + Sync {
     /// Bytes in all. Does not change.
     fn size(&self) -> u64;
 
