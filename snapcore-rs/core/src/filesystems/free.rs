@@ -64,6 +64,13 @@ impl FreeRuns {
         self.shrink();
     }
 
+    /// Whether a run has a byte of `range`.
+    pub fn overlaps(&self, range: &Range<u64>) -> bool {
+        let first = self.runs.partition_point(|run| run.end <= range.start);
+        let run = self.runs.get(first).or(self.last.as_ref());
+        run.is_some_and(|run| run.start < range.end && range.start < run.end)
+    }
+
     /// The runs, in order.
     pub fn iter(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.runs.iter().cloned().chain(self.last.clone())
@@ -136,6 +143,8 @@ mod tests {
             }
             let removed = from..from + length;
             let expected: Vec<_> = free.iter().flatten().filter(|byte| !removed.contains(byte)).collect();
+            let overlaps = free.overlaps(&removed);
+            prop_assert_eq!(overlaps, free.iter().flatten().any(|byte| removed.contains(&byte)));
             free.remove(&removed);
             prop_assert_eq!(free.iter().flatten().collect::<Vec<_>>(), expected);
         }

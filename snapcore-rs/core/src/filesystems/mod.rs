@@ -12,6 +12,7 @@
 mod bitmap;
 mod bytes;
 mod free;
+pub mod ntfs;
 mod volume;
 
 use crate::error::Result;
