@@ -3,7 +3,7 @@
 //! An [`ExtentMap`] covers its disk without a gap or an overlap, neighbours differ in kind, and it never
 //! holds more than [`MOST_EXTENTS`] entries: on a disk more scattered than that the smallest runs
 //! of zeros are taken for data, which costs reading them and is never wrong. Unused runs are never joined
-//! with data: what they hold must not reach a snapshot.
+//! with data: what they hold must not reach a snapshot. (Of these a file system gives a bounded number.)
 
 use std::ops::Range;
 
@@ -62,6 +62,30 @@ impl ExtentMap {
     /// Bytes covered: the disk's size.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The same map with these runs taken for unused, whatever they were. They are in order and disjoint.
+    #[must_use]
+    pub fn without(&self, unused: impl Iterator<Item = Range<u64>>) -> Self {
+        let mut builder = Builder::new(MOST_EXTENTS);
+        let mut rest = self.extents.iter().peekable();
+        let mut copy_until = |builder: &mut Builder, end: u64| {
+            while let Some(extent) = rest.peek() {
+                let to = extent.end().min(end);
+                builder.push(to.saturating_sub(builder.end()), extent.kind);
+                if extent.end() > end {
+                    break;
+                }
+                rest.next();
+            }
+        };
+        for run in unused {
+            copy_until(&mut builder, run.start.min(self.size));
+            let end = run.end.min(self.size);
+            builder.push(end.saturating_sub(builder.end()), ExtentKind::Unused);
+        }
+        copy_until(&mut builder, self.size);
+        builder.finish()
     }
 
     /// Bytes that have to be read.
@@ -212,6 +236,28 @@ mod tests {
                     ExtentKind::Unused => prop_assert_eq!(data, 0),
                     // A run that came in pieces may be taken piece by piece.
                     ExtentKind::Zero => prop_assert!(data <= extent.length),
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_unused_is_neither_data_nor_zero(runs in runs(), gaps in prop::collection::vec((1u64..9_000, 1u64..9_000), 0..40)) {
+            let map = build(&runs, usize::MAX);
+            let mut at = 0;
+            let mut unused = Vec::new();
+            for (gap, length) in gaps {
+                unused.push(at + gap..at + gap + length);
+                at += gap + length;
+            }
+            let without = map.without(unused.iter().cloned());
+            prop_assert_eq!(without.size(), map.size());
+            prop_assert!(without.as_slice().windows(2).all(|pair| pair[0].kind != pair[1].kind && pair[0].end() == pair[1].start));
+            for extent in without.as_slice() {
+                let covered: u64 = unused.iter().map(|run| run.end.min(extent.end()).saturating_sub(run.start.max(extent.start))).sum();
+                prop_assert_eq!(covered, if extent.kind == ExtentKind::Unused { extent.length } else { 0 });
+                if extent.kind != ExtentKind::Unused {
+                    let data: u64 = map.data_in(extent.start..extent.end()).map(|range| range.end - range.start).sum();
+                    prop_assert_eq!(data, if extent.kind == ExtentKind::Data { extent.length } else { 0 });
                 }
             }
         }

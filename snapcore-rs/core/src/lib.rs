@@ -6,7 +6,8 @@
 //! - Memory is bounded by the depth of the queues, whatever the disk ([`pipeline`] has the sum).
 //! - A frame decodes alone; a part ends by the rule in [`parts`], which depends on nothing but the bytes.
 //!
-//! The way of a byte: [`source`] reads it, as far as [`extents`] says that there is something to read; a
+//! The way of a byte: [`source`] reads it, as far as [`extents`] says that there is something to read ([`layout`] knows from
+//! [`partitions`], [`lvm`] and [`filesystems`] what is surely free); a
 //! worker of the [`pipeline`] compresses its frame with a codec of [`codecs`]; a writer of [`formats`] puts
 //! the frame into the current part of [`parts`]; [`digests`] hash the part and the whole file; the caller
 //! takes the part from a [`Stream`]. A format is a writer behind [`formats::Format`]; everything else is
@@ -19,6 +20,9 @@ pub mod error;
 pub mod extents;
 pub mod filesystems;
 pub mod formats;
+pub mod layout;
+pub mod lvm;
+pub mod partitions;
 pub mod parts;
 pub mod pipeline;
 pub mod plan;

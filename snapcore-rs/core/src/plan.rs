@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::codecs::Codec;
 use crate::error::Result;
 use crate::extents::ExtentMap;
+use crate::filesystems::FreeRuns;
 use crate::formats::gzip::Gzip;
+use crate::layout::Layout;
 use crate::pipeline::{self, Stream};
 use crate::source::{Disk, Source};
 
@@ -14,14 +16,27 @@ use crate::source::{Disk, Source};
 pub struct Plan {
     disk: Arc<Disk>,
     extents: Arc<ExtentMap>,
+    layout: Option<Arc<Layout>>,
 }
 
 impl Plan {
-    /// Asks the disk for its extents. With `skip_unused`, space that is surely free in its file system is not read; no file system
-    /// is understood yet, so nothing is.
-    pub fn new(disk: Arc<Disk>, _skip_unused: bool) -> Result<Self> {
-        let extents = Arc::new(disk.extents()?);
-        Ok(Self { disk, extents })
+    /// Asks the disk for its extents. With `skip_unused`, space that is surely free in its file system is not read and taken for zeros;
+    /// without, nothing is looked at and there is no layout.
+    pub fn new(disk: Arc<Disk>, skip_unused: bool) -> Result<Self> {
+        let mut extents = disk.extents()?;
+        let mut layout = None;
+        if skip_unused {
+            let found = Layout::read(&*disk, disk.sector_size())?;
+            extents = extents.without(found.free.iter());
+            // The map has them now; they may be megabytes.
+            layout = Some(Arc::new(Layout { free: FreeRuns::new(0), ..found }));
+        }
+        Ok(Self { disk, extents: Arc::new(extents), layout })
+    }
+
+    /// What was found on the disk; None if it was not to be looked at. Its `free` runs are empty: the extents have them.
+    pub fn layout(&self) -> Option<&Layout> {
+        self.layout.as_deref()
     }
 
     /// The disk.

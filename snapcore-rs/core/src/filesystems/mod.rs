@@ -11,8 +11,11 @@
 
 mod bitmap;
 mod bytes;
+pub mod ext;
 mod free;
 pub mod ntfs;
+pub mod recognised;
+pub mod swap;
 mod volume;
 
 use crate::error::Result;
@@ -73,7 +76,28 @@ impl FileSystem {
     }
 }
 
+type Probe = fn(&Volume<'_>) -> Result<Option<FileSystem>>;
+
+/// Every module's `probe`.
+const PROBES: &[Probe] = &[ext::probe, swap::probe, recognised::probe];
+
 /// The volume's file system; None where no module knows it. Errors are those of the disk.
-pub fn probe(_volume: &Volume<'_>) -> Result<Option<FileSystem>> {
-    Ok(None)
+///
+/// A volume that more than one module knows, because an older file system's remains were never wiped, is taken whole.
+pub fn probe(volume: &Volume<'_>) -> Result<Option<FileSystem>> {
+    let mut found: Option<FileSystem> = None;
+    for probe in PROBES {
+        let Some(other) = probe(volume)? else { continue };
+        found = Some(match found {
+            None => other,
+            Some(first) => {
+                let reason = format!(
+                    "It bears the signs of both {} and {}, so nobody can tell what is free.",
+                    first.kind, other.kind
+                );
+                FileSystem { usage: Usage::Whole { reason }, ..first }
+            }
+        });
+    }
+    Ok(found)
 }

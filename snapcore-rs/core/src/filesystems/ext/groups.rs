@@ -1,0 +1,265 @@
+//! Block groups: where their structures stand, and which of their blocks are free.
+
+use std::ops::Range;
+
+use super::checksum::{crc16, crc32c};
+use super::superblock::{
+    COMPAT_SPARSE_SUPER2, INCOMPAT_META_BG, INCOMPAT_MMP, RO_COMPAT_METADATA_CSUM,
+    RO_COMPAT_SPARSE_SUPER, Superblock,
+};
+use crate::filesystems::{Bytes, Fault, FreeRuns, Volume, clear_runs};
+
+const BLOCK_UNINIT: u16 = 2;
+const MMP_MAGIC: u32 = 0x004d_4d50;
+const MMP_CLEAN: u32 = 0xff4d_4d50;
+
+/// What is wanted of a descriptor: 40 bytes, of at most half a million.
+struct Group {
+    block_bitmap: u64,
+    inode_bitmap: u64,
+    inode_table: u64,
+    free_clusters: u32,
+    bitmap_checksum: u32,
+    uninitialised: bool,
+}
+
+/// The free runs of a file system whose counts and checksums agree everywhere.
+pub(super) fn free_runs(superblock: &Superblock, volume: &Volume<'_>) -> Result<FreeRuns, Fault> {
+    in_use_by_nobody(superblock, volume)?;
+    let groups = descriptors(superblock, volume)?;
+    let structures = structures(superblock, &groups)?;
+    let mut free = FreeRuns::new(volume.length());
+    let mut free_blocks = 0_u64;
+    for (number, group) in (0..).zip(&groups) {
+        let blocks = superblock.group_blocks(number);
+        let clusters = (blocks.end - blocks.start).div_ceil(superblock.cluster);
+        let bitmap = bitmap(superblock, volume, group, &blocks, &structures)?;
+        let mut free_clusters = 0;
+        for run in clear_runs(&bitmap, clusters) {
+            free_clusters += run.end - run.start;
+            let start = blocks.start + run.start * superblock.cluster;
+            let end = (blocks.start + run.end * superblock.cluster).min(blocks.end);
+            free.push(start * superblock.block_size, (end - start) * superblock.block_size);
+        }
+        if free_clusters != u64::from(group.free_clusters) {
+            return Err(Fault::doubt(format!(
+                "Block group {number} counts {} free, but its bitmap has {free_clusters}.",
+                group.free_clusters
+            )));
+        }
+        free_blocks += free_clusters * superblock.cluster;
+    }
+    if free_blocks != superblock.free_blocks {
+        return Err(Fault::doubt(format!(
+            "Its superblock counts {} free blocks, but its block groups have {free_blocks}.",
+            superblock.free_blocks
+        )));
+    }
+    Ok(free)
+}
+
+/// Multiple mount protection: nobody else has it mounted or checks it.
+fn in_use_by_nobody(superblock: &Superblock, volume: &Volume<'_>) -> Result<(), Fault> {
+    if !superblock.has_incompat(INCOMPAT_MMP) {
+        return Ok(());
+    }
+    if superblock.mmp_block >= superblock.blocks {
+        return Err(Fault::doubt("Its protection against being mounted twice is broken."));
+    }
+    let block = volume.read_vec(superblock.mmp_block * superblock.block_size, 1024)?;
+    let (magic, sequence) = (Bytes(&block).le32(0)?, Bytes(&block).le32(4)?);
+    if (magic, sequence) != (MMP_MAGIC, MMP_CLEAN) {
+        return Err(Fault::doubt("It is mounted or being checked, perhaps by another machine."));
+    }
+    Ok(())
+}
+
+fn descriptors(superblock: &Superblock, volume: &Volume<'_>) -> Result<Vec<Group>, Fault> {
+    let mut groups = Vec::new();
+    let block_size = usize::try_from(superblock.block_size).unwrap_or(usize::MAX);
+    for index in 0..superblock.groups.div_ceil(superblock.descriptors_per_block()) {
+        let at = descriptor_block(superblock, index);
+        let block = volume.read_vec(at.saturating_mul(superblock.block_size), block_size)?;
+        for bytes in block.chunks_exact(superblock.descriptor_size) {
+            let number = groups.len() as u64;
+            if number < superblock.groups {
+                groups.push(descriptor(superblock, number, bytes)?);
+            }
+        }
+    }
+    Ok(groups)
+}
+
+/// Where the block of descriptors of this index stands.
+fn descriptor_block(superblock: &Superblock, index: u64) -> u64 {
+    // bigalloc with blocks of 1 KiB: the superblock is in block 1 all the same.
+    let shift = u64::from(superblock.block_size == 1024 && superblock.first_data_block == 0);
+    if !superblock.has_incompat(INCOMPAT_META_BG) || index < superblock.first_meta_bg {
+        return superblock.first_data_block + shift + 1 + index;
+    }
+    let group = index * superblock.descriptors_per_block();
+    let shift = if group == 0 { shift } else { 0 };
+    superblock.group_blocks(group).start + shift + u64::from(has_super(superblock, group))
+}
+
+fn descriptor(superblock: &Superblock, number: u64, bytes: &[u8]) -> Result<Group, Fault> {
+    let stored = Bytes(bytes).le16(30)?;
+    let fields = Bytes(bytes);
+    let number32 = u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes();
+    let (head, tail) = (fields.slice(0, 30)?, fields.slice(32, bytes.len() - 32)?);
+    let sum = if superblock.has_ro_compat(RO_COMPAT_METADATA_CSUM) {
+        let sum = crc32c(crc32c(superblock.seed, &number32), head);
+        Some((crc32c(crc32c(sum, &[0, 0]), tail) & 0xffff) as u16)
+    } else if superblock.has_descriptor_checksums() {
+        let sum = crc16(crc16(crc16(!0, &superblock.uuid), &number32), head);
+        Some(crc16(sum, tail))
+    } else {
+        None
+    };
+    if sum.is_some_and(|sum| sum != stored) {
+        return Err(Fault::doubt(format!("The checksum of block group {number} is wrong.")));
+    }
+    let wide = bytes.len() >= 64;
+    let number = |low: usize, high: usize| -> Result<u64, Fault> {
+        let high = if wide { u64::from(fields.le32(high)?) } else { 0 };
+        Ok(high << 32 | u64::from(fields.le32(low)?))
+    };
+    let half = |low: usize, high: usize| -> Result<u32, Fault> {
+        let high = if wide { u32::from(fields.le16(high)?) } else { 0 };
+        Ok(high << 16 | u32::from(fields.le16(low)?))
+    };
+    Ok(Group {
+        block_bitmap: number(0, 32)?,
+        inode_bitmap: number(4, 36)?,
+        inode_table: number(8, 40)?,
+        free_clusters: half(12, 44)?,
+        bitmap_checksum: half(24, 56)?,
+        // Without a checksum the flags mean nothing.
+        uninitialised: superblock.has_descriptor_checksums()
+            && fields.le16(18)? & BLOCK_UNINIT != 0,
+    })
+}
+
+/// Every block that holds the file system's own structures: in order, disjoint.
+fn structures(superblock: &Superblock, groups: &[Group]) -> Result<Vec<Range<u64>>, Fault> {
+    let mut runs = Vec::with_capacity(groups.len() * 3);
+    let mut add = |start: u64, length: u64| -> Result<(), Fault> {
+        let end = start.checked_add(length).filter(|&end| end <= superblock.blocks);
+        match end {
+            Some(end) if start >= superblock.first_data_block => {
+                runs.push(start..end);
+                Ok(())
+            }
+            _ => Err(Fault::doubt("A structure of the file system lies beyond its end.")),
+        }
+    };
+    for (number, group) in (0..).zip(groups) {
+        let (start, length) = head(superblock, number);
+        if length > 0 {
+            let blocks = superblock.group_blocks(number);
+            // A short last group may have no room for the reserved descriptors.
+            add(start, length.min(blocks.end.saturating_sub(start)))?;
+        }
+        // Bitmaps and inode table stand next to each other where they can: one run for two or three.
+        if group.block_bitmap.checked_add(1) == Some(group.inode_bitmap)
+            && group.inode_bitmap.checked_add(1) == Some(group.inode_table)
+        {
+            add(group.block_bitmap, 2 + superblock.inode_table_blocks)?;
+        } else {
+            add(group.block_bitmap, 1)?;
+            add(group.inode_bitmap, 1)?;
+            add(group.inode_table, superblock.inode_table_blocks)?;
+        }
+    }
+    runs.sort_unstable_by_key(|run| run.start);
+    if runs.windows(2).any(|pair| pair[0].end > pair[1].start) {
+        return Err(Fault::doubt("Structures of the file system overlap."));
+    }
+    Ok(runs)
+}
+
+/// What stands at the head of a group, superblock and descriptors: first block and number of blocks.
+fn head(superblock: &Superblock, group: u64) -> (u64, u64) {
+    let per_block = superblock.descriptors_per_block();
+    let has_super = has_super(superblock, group);
+    let start = superblock.group_blocks(group).start;
+    let mut length = u64::from(has_super);
+    if !superblock.has_incompat(INCOMPAT_META_BG) || group / per_block < superblock.first_meta_bg {
+        if has_super {
+            length += if superblock.has_incompat(INCOMPAT_META_BG) {
+                superblock.first_meta_bg
+            } else {
+                superblock.groups.div_ceil(per_block) + superblock.reserved_gdt_blocks
+            };
+        }
+    } else if [0, 1, per_block - 1].contains(&(group % per_block)) {
+        length += 1;
+    }
+    if group == 0 && superblock.block_size == 1024 && superblock.first_data_block == 0 {
+        length += 1; // bigalloc: block 0 comes before the superblock
+    }
+    (start, length)
+}
+
+fn has_super(superblock: &Superblock, group: u64) -> bool {
+    if group == 0 {
+        return true;
+    }
+    if superblock.has_compat(COMPAT_SPARSE_SUPER2) {
+        return superblock.backup_groups.contains(&group);
+    }
+    !superblock.has_ro_compat(RO_COMPAT_SPARSE_SUPER)
+        || group == 1
+        || [3, 5, 7].into_iter().any(|base| is_power(group, base))
+}
+
+fn is_power(mut number: u64, base: u64) -> bool {
+    while number > 1 && number.is_multiple_of(base) {
+        number /= base;
+    }
+    number == 1
+}
+
+/// A group's bitmap, a bit a cluster; made up of the structures in it where it was never written.
+fn bitmap(
+    superblock: &Superblock,
+    volume: &Volume<'_>,
+    group: &Group,
+    blocks: &Range<u64>,
+    structures: &[Range<u64>],
+) -> Result<Vec<u8>, Fault> {
+    let length = superblock.blocks_per_group / superblock.cluster / 8;
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let mut bitmap = if group.uninitialised {
+        vec![0; length]
+    } else {
+        let bitmap = volume.read_vec(group.block_bitmap * superblock.block_size, length)?;
+        if superblock.has_ro_compat(RO_COMPAT_METADATA_CSUM) {
+            // Descriptors of 32 bytes have room for half of the sum.
+            let mask = if superblock.descriptor_size >= 64 { !0 } else { 0xffff };
+            if (crc32c(superblock.seed, &bitmap) ^ group.bitmap_checksum) & mask != 0 {
+                return Err(Fault::doubt("The checksum of a block bitmap is wrong."));
+            }
+        }
+        bitmap
+    };
+    let first = structures.partition_point(|run| run.end <= blocks.start);
+    for run in structures[first..].iter().take_while(|run| run.start < blocks.end) {
+        let start = (run.start.max(blocks.start) - blocks.start) / superblock.cluster;
+        let end = (run.end.min(blocks.end) - blocks.start).div_ceil(superblock.cluster);
+        for bit in start..end {
+            let Some(byte) = usize::try_from(bit / 8).ok().and_then(|index| bitmap.get_mut(index))
+            else {
+                return Err(Fault::doubt("A structure of the file system lies beyond its end."));
+            };
+            let mask = 1 << (bit % 8);
+            if !group.uninitialised && *byte & mask == 0 {
+                return Err(Fault::doubt(
+                    "A block bitmap takes the file system's own structures for free.",
+                ));
+            }
+            *byte |= mask;
+        }
+    }
+    Ok(bitmap)
+}
