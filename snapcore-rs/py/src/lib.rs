@@ -22,7 +22,7 @@ mod _snapcore {
     #[pymodule_export]
     use crate::part::Part;
     #[pymodule_export]
-    use crate::plan::{Extent, Plan};
+    use crate::plan::{Extent, LogicalVolume, Partition, Plan};
     #[pymodule_export]
     use crate::stream::{Stream, Summary};
 

@@ -1,7 +1,6 @@
-//! `Plan` and `Extent`.
+//! `Plan`, `Extent`, `Partition` and `LogicalVolume`.
 
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 use snapcore::ExtentKind;
 
 use crate::errors::{Result, codec};
@@ -23,6 +22,100 @@ pub(crate) struct Extent {
 impl Extent {
     fn __repr__(&self) -> String {
         format!("Extent(start={}, length={}, kind='{}')", self.start, self.length, self.kind)
+    }
+}
+
+/// What is in a partition or a logical volume.
+#[pyclass(frozen, get_all, module = "snapcore")]
+pub(crate) struct Partition {
+    number: u32,
+    start: u64,
+    length: u64,
+    type_id: String,
+    name: String,
+    bootable: bool,
+    file_system: String,
+    label: String,
+    uuid: String,
+    block_size: u32,
+    used_bytes: Option<u64>,
+    unused_bytes: u64,
+    reason: Option<String>,
+    volumes: Vec<Py<LogicalVolume>>,
+}
+
+impl Partition {
+    fn new(py: Python<'_>, partition: &snapcore::layout::Partition) -> PyResult<Self> {
+        let snapcore::layout::Partition { entry, content, group, volumes } = partition.clone();
+        let volumes = volumes.into_iter().map(|volume| {
+            let content = volume.content;
+            Py::new(
+                py,
+                LogicalVolume {
+                    group: group.clone(),
+                    name: volume.name,
+                    length: volume.length,
+                    file_system: content.file_system,
+                    label: content.label,
+                    uuid: content.uuid,
+                    block_size: content.block_size,
+                    used_bytes: content.used_bytes,
+                    unused_bytes: content.unused_bytes,
+                    reason: content.reason,
+                },
+            )
+        });
+        Ok(Self {
+            number: entry.number,
+            start: entry.start,
+            length: entry.length,
+            type_id: entry.type_id,
+            name: entry.name,
+            bootable: entry.bootable,
+            file_system: content.file_system,
+            label: content.label,
+            uuid: content.uuid,
+            block_size: content.block_size,
+            used_bytes: content.used_bytes,
+            unused_bytes: content.unused_bytes,
+            reason: content.reason,
+            volumes: volumes.collect::<PyResult<_>>()?,
+        })
+    }
+}
+
+#[pymethods]
+impl Partition {
+    fn __repr__(&self) -> String {
+        format!(
+            "<Partition {} at {} of {} bytes, {:?}>",
+            self.number, self.start, self.length, self.file_system
+        )
+    }
+}
+
+/// A logical volume of LVM in a partition.
+#[pyclass(frozen, get_all, module = "snapcore")]
+pub(crate) struct LogicalVolume {
+    group: String,
+    name: String,
+    length: u64,
+    file_system: String,
+    label: String,
+    uuid: String,
+    block_size: u32,
+    used_bytes: Option<u64>,
+    unused_bytes: u64,
+    reason: Option<String>,
+}
+
+#[pymethods]
+impl LogicalVolume {
+    fn __repr__(&self) -> String {
+        format!(
+            "<LogicalVolume {}/{} of {} bytes, {:?}>",
+            self.group, self.name, self.length, self.file_system
+        )
     }
 }
 
@@ -61,8 +154,19 @@ impl Plan {
     }
 
     #[getter]
-    fn partitions<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
-        PyList::empty(py)
+    fn partitions(&self, py: Python<'_>) -> PyResult<Vec<Partition>> {
+        let partitions = self.0.layout().map_or(&[][..], |layout| &layout.partitions);
+        partitions.iter().map(|partition| Partition::new(py, partition)).collect()
+    }
+
+    #[getter]
+    fn partition_table(&self) -> Option<&'static str> {
+        self.0.layout().map(|layout| layout.table.name())
+    }
+
+    #[getter]
+    fn reason(&self) -> Option<String> {
+        self.0.layout().and_then(|layout| layout.trouble.clone())
     }
 
     #[pyo3(signature = (*, threads = None, codec = None))]

@@ -28,7 +28,11 @@ class Disk:
     def sector_size(self) -> int:
         """Bytes of a logical sector; 512 for a file."""
     def plan(self, *, skip_unused: bool = True) -> Plan:
-        """Finds out what there is to read. Raises DiskError; UsageError on a closed disk."""
+        """Finds out what there is to read. Raises DiskError; UsageError on a closed disk.
+
+        With `skip_unused`, space that is surely free in its file system is not read and stands as zeros in
+        every stream; without, nothing is looked at and every byte is taken.
+        """
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -53,6 +57,78 @@ class Extent:
     def __hash__(self) -> int: ...
 
 @final
+class Partition:
+    """A partition and what is in it; or the whole disk, as number 0, where it has no partition table.
+
+    Sizes are in bytes. Texts are empty where there is nothing to tell.
+    """
+
+    @property
+    def number(self) -> int:
+        """As the system counts: from 1, logical partitions from 5."""
+    @property
+    def start(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+    @property
+    def type_id(self) -> str:
+        """MBR: "0x83"; GPT: the type's GUID in lower case."""
+    @property
+    def name(self) -> str:
+        """GPT's."""
+    @property
+    def bootable(self) -> bool: ...
+    @property
+    def file_system(self) -> str:
+        """ "ext4", "NTFS", "XFS", "swap", "LVM2", "LUKS"…; empty where it is not known."""
+    @property
+    def label(self) -> str: ...
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def block_size(self) -> int:
+        """0 where unknown."""
+    @property
+    def used_bytes(self) -> int | None:
+        """By the file system's own count; None where nobody can tell."""
+    @property
+    def unused_bytes(self) -> int:
+        """What is skipped."""
+    @property
+    def reason(self) -> str | None:
+        """Why nothing is skipped, in a sentence; None where what is free is skipped."""
+    @property
+    def volumes(self) -> list[LogicalVolume]:
+        """LVM's, where this is a physical volume."""
+
+@final
+class LogicalVolume:
+    """A logical volume of LVM and what is in it. The attributes are those of Partition."""
+
+    @property
+    def group(self) -> str:
+        """The volume group's name."""
+    @property
+    def name(self) -> str:
+        """Within its group."""
+    @property
+    def length(self) -> int: ...
+    @property
+    def file_system(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def uuid(self) -> str: ...
+    @property
+    def block_size(self) -> int: ...
+    @property
+    def used_bytes(self) -> int | None: ...
+    @property
+    def unused_bytes(self) -> int: ...
+    @property
+    def reason(self) -> str | None: ...
+
+@final
 class Plan:
     """What is to be read of a disk."""
 
@@ -65,8 +141,14 @@ class Plan:
     def extents(self) -> list[Extent]:
         """All of the disk, in order, without a gap. Made anew at each access."""
     @property
-    def partitions(self) -> list[object]:
-        """Empty: no partition table is read yet."""
+    def partitions(self) -> list[Partition]:
+        """In the order of the disk; empty without `skip_unused`. Made anew at each access."""
+    @property
+    def partition_table(self) -> Literal["none", "mbr", "gpt"] | None:
+        """None without `skip_unused`."""
+    @property
+    def reason(self) -> str | None:
+        """Why nothing of the whole disk is skipped: a damaged partition table, two things that claim it."""
     def raw_gzip(self, *, threads: int | None = None, codec: str | None = None) -> Stream:
         """Starts the stream of one standard gzip file, a single member, of the whole disk.
 

@@ -18,13 +18,6 @@ pub(super) struct Segment {
     pub(super) stripes: Vec<u64>,
 }
 
-impl Segment {
-    /// Bytes of each stripe: `length` is a multiple of the row.
-    pub(super) fn stripe_length(&self) -> u64 {
-        self.length / self.stripes.len() as u64
-    }
-}
-
 /// A logical volume's segments: in order, without a gap, within the physical volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {

@@ -188,9 +188,9 @@ fn entries(disk: &Volume<'_>, sector_size: u64, copy: &Copy) -> Result<Table, Fa
 
 /// The first three fields are little-endian.
 fn guid(bytes: [u8; 16]) -> String {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-    let hex = |bytes: &[u8]| crate::digests::hex(bytes);
-    [hex(&[d, c, b, a]), hex(&[f, e]), hex(&[h, g]), hex(&rest[..2]), hex(&rest[2..])].join("-")
+    const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+    let hex = crate::digests::hex(&ORDER.map(|at| bytes[at]));
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 fn name(bytes: &[u8]) -> String {
