@@ -16,6 +16,7 @@ mod free;
 pub mod ntfs;
 pub mod recognised;
 pub mod swap;
+pub mod xfs;
 mod volume;
 
 use crate::error::Result;
@@ -79,7 +80,7 @@ impl FileSystem {
 type Probe = fn(&Volume<'_>) -> Result<Option<FileSystem>>;
 
 /// Every module's `probe`.
-const PROBES: &[Probe] = &[ext::probe, swap::probe, recognised::probe];
+const PROBES: &[Probe] = &[ext::probe, ntfs::probe, xfs::probe, swap::probe, recognised::probe];
 
 /// The volume's file system; None where no module knows it. Errors are those of the disk.
 ///

@@ -1,10 +1,14 @@
 //! Volumes in files, made by the file systems' own tools.
 #![allow(dead_code)] // each test file uses some of it
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use snapcore::Result;
+use snapcore::source::Source;
 
 /// A sparse file in a folder of its own that goes with it.
 pub struct Image {
@@ -38,6 +42,10 @@ impl Image {
         bytes
     }
 
+    pub fn resize(&self, size: u64) {
+        OpenOptions::new().write(true).open(&self.path).unwrap().set_len(size).unwrap();
+    }
+
     pub fn write(&self, at: u64, bytes: &[u8]) {
         OpenOptions::new().write(true).open(&self.path).unwrap().write_all_at(bytes, at).unwrap();
     }
@@ -59,4 +67,27 @@ pub fn run(command: &str, arguments: &[&str]) -> Vec<u8> {
         String::from_utf8_lossy(&output.stderr)
     );
     output.stdout
+}
+
+/// Runs a script in a mount namespace of its own, which takes its mounts with it.
+pub fn shell(script: &str) -> Vec<u8> {
+    run("timeout", &["100", "unshare", "-m", "sh", "-c", script])
+}
+
+/// A volume in memory whose bytes can be damaged.
+pub struct Damaged<'a>(pub &'a [u8], pub BTreeMap<u64, u8>);
+
+impl Source for Damaged<'_> {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let start = usize::try_from(offset).unwrap();
+        buffer.copy_from_slice(&self.0[start..start + buffer.len()]);
+        for (at, byte) in self.1.range(offset..offset + buffer.len() as u64) {
+            buffer[usize::try_from(at - offset).unwrap()] = *byte;
+        }
+        Ok(())
+    }
 }

@@ -1,0 +1,257 @@
+//! XFS: the used map is that of its own tools, block by block; a doubt takes the volume whole; damage never frees what was in use.
+//!
+//! Volumes are made by mkfs.xfs and filled through the kernel, in a mount namespace of the test's own.
+
+mod volumes;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use snapcore::Disk;
+use snapcore::filesystems::{FileSystem, FreeRuns, Usage, Volume, xfs};
+use volumes::{Damaged, Image, run, shell};
+
+const MIB: u64 = 1 << 20;
+
+fn mkfs(size: u64, options: &[&str]) -> Image {
+    let image = Image::new(size);
+    let path = image.path_str();
+    run("mkfs.xfs", &[&["-q", "-L", "volume 1"], options, &[&path]].concat());
+    image
+}
+
+/// Runs a script with the volume mounted at `$PWD`.
+fn with_mounted(image: &Image, script: &str) {
+    let mount = image.path().with_extension("mount");
+    let (image, mount) = (image.path().display(), mount.display());
+    shell(&format!(
+        "set -e; mkdir -p {mount}; mount -t xfs -o loop {image} {mount}; cd {mount}; {script}; cd /; umount {mount}"
+    ));
+}
+
+fn probe(image: &Image) -> FileSystem {
+    let disk = Disk::open(image.path()).unwrap();
+    xfs::probe(&Volume::whole(&disk)).unwrap().expect("it is XFS")
+}
+
+fn reason(image: &Image) -> String {
+    match probe(image).usage {
+        Usage::Whole { reason } => reason,
+        Usage::Mapped { .. } => panic!("nothing was doubted"),
+    }
+}
+
+/// The free runs that xfs_db lists, in bytes.
+fn xfs_db(image: &Image, block_size: u64) -> Vec<Range<u64>> {
+    let path = image.path_str();
+    let number = |field: &str| -> u64 {
+        let output = run("xfs_db", &["-r", "-c", "sb 0", "-c", &format!("p {field}"), &path]);
+        String::from_utf8(output).unwrap().trim().rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let group_blocks = number("agblocks");
+    let output = run("xfs_db", &["-r", "-c", "freesp -d", &path]);
+    let mut runs: Vec<Range<u64>> = String::from_utf8(output)
+        .unwrap()
+        .lines()
+        .map_while(|line| {
+            let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().ok());
+            let (group, block, length) = (numbers.next()??, numbers.next()??, numbers.next()??);
+            let start = (group * group_blocks + block) * block_size;
+            numbers.next().is_none().then_some(start..start + length * block_size)
+        })
+        .collect();
+    runs.sort_by_key(|run| run.start);
+    // Two that adjoin, at the border of groups, are one here.
+    runs.dedup_by(|next, run| {
+        let adjoins = run.end == next.start;
+        if adjoins {
+            run.end = next.end;
+        }
+        adjoins
+    });
+    runs
+}
+
+/// Used and free blocks that partclone counts.
+fn partclone(image: &Image) -> (u64, u64) {
+    let path = image.path_str();
+    let (copy, log) = (format!("{path}.copy"), format!("{path}.log"));
+    run("partclone.xfs", &["-c", "-s", &path, "-O", &copy, "-L", &log]);
+    let log = std::fs::read_to_string(log).unwrap();
+    std::fs::remove_file(copy).unwrap();
+    let blocks = |line: &str| -> u64 {
+        let line = log.lines().find(|found| found.starts_with(line)).unwrap();
+        line.rsplit("= ").next().unwrap().split(' ').next().unwrap().parse().unwrap()
+    };
+    (blocks("Space in use:"), blocks("Free Space:"))
+}
+
+fn free(found: &FileSystem) -> &FreeRuns {
+    match &found.usage {
+        Usage::Mapped { free, .. } => free,
+        Usage::Whole { reason } => panic!("{reason}"),
+    }
+}
+
+fn check(image: &Image) -> FileSystem {
+    let found = probe(image);
+    let block_size = u64::from(found.block_size);
+    let runs: Vec<_> = free(&found).iter().collect();
+    assert!(runs == xfs_db(image, block_size), "{} runs", runs.len());
+    let (used, unused) = partclone(image);
+    let Usage::Mapped { used_bytes, .. } = found.usage else { unreachable!() };
+    assert_eq!(used_bytes, used * block_size);
+    assert_eq!(free(&found).bytes(), unused * block_size);
+    found
+}
+
+/// Files of all sizes, half of them deleted, so that the trees have more than one level.
+const SCATTER: &str = "mkdir a b; head -c 24000000 /dev/urandom | split -a 4 -b 4096 - a/; rm a/*[acegikmoqsuwy]; \
+    head -c 3000000 /dev/urandom > b/big; truncate -s 50M b/holes; cp --reflink=auto b/big b/twice; ln b/big b/linked; \
+    fallocate -l 5M b/unwritten";
+
+#[test]
+fn the_map_is_that_of_xfs_db_and_partclone() {
+    let matrix: [(u64, &[&str]); 9] = [
+        (400, &["-m", "crc=0"]),
+        (400, &["-m", "crc=1"]),
+        (400, &["-m", "crc=0", "-b", "size=1024", "-d", "agcount=3", "-l", "lazy-count=0"]),
+        (400, &["-m", "crc=1,rmapbt=1,bigtime=1", "-b", "size=1024", "-d", "agcount=7"]),
+        (600, &["-m", "crc=1,reflink=0,finobt=0", "-s", "size=4096"]),
+        (400, &["-m", "crc=0", "-b", "size=512", "-d", "agsize=20m", "-l", "version=1"]),
+        (4000, &["-m", "crc=1", "-d", "agcount=16", "-l", "su=32768"]),
+        (350, &["-m", "crc=1", "-d", "agcount=1"]),
+        (400, &["-m", "crc=1", "-l", "su=262144"]),
+    ];
+    for (size, options) in matrix {
+        let image = mkfs(size * MIB, options);
+        let found = check(&image);
+        assert_eq!((found.kind, found.label.as_str(), found.uuid.len()), ("XFS", "volume 1", 36));
+        with_mounted(&image, SCATTER);
+        let scattered = free(&check(&image)).iter().count();
+        assert!(scattered > 1000, "{options:?}: {scattered} runs");
+        // The log goes round.
+        with_mounted(&image, "rm -r a; for i in $(seq 30); do touch b/$i; sync; done");
+        check(&image);
+    }
+}
+
+#[test]
+fn a_full_volume() {
+    let image = mkfs(320 * MIB, &[]);
+    with_mounted(&image, "cat /dev/zero > all 2>/dev/null || true");
+    assert!(free(&check(&image)).bytes() < 20 * MIB);
+}
+
+#[test]
+fn a_volume_that_was_grown_and_has_another_uuid() {
+    let image = mkfs(330 * MIB, &[]);
+    image.resize(500 * MIB + 12_288);
+    with_mounted(&image, "xfs_growfs . >/dev/null");
+    check(&image);
+    run("xfs_admin", &["-U", "generate", &image.path_str()]);
+    check(&image);
+    with_mounted(&image, SCATTER);
+    check(&image);
+}
+
+#[test]
+fn what_is_not_clean_is_taken_whole() {
+    let image = mkfs(400 * MIB, &[]);
+    with_mounted(
+        &image,
+        &format!("{SCATTER}; sync; cp --sparse=always {path} {path}.live", path = image.path_str()),
+    );
+    check(&image);
+    let live = std::fs::read(format!("{}.live", image.path_str())).unwrap();
+    let damaged = Damaged(&live, BTreeMap::new());
+    let found = xfs::probe(&Volume::whole(&damaged)).unwrap().unwrap();
+    let Usage::Whole { reason: live } = found.usage else { panic!("it was mounted") };
+    assert!(live.contains("not shut down cleanly"), "{live}");
+    for (at, bytes, words) in [
+        (126, &[1][..], "checksum"),
+        (8, &[1], "checksum"),
+        (512 + 60, &[1], "checksum"),
+        (100, &[0xb4, 0xa6], "not a known version"),
+        (512, b"YAGF", "not where it should be"),
+    ] {
+        let before = image.bytes(at, bytes.len());
+        image.write(at, bytes);
+        assert!(reason(&image).contains(words), "{} for {words}", reason(&image));
+        image.write(at, &before);
+    }
+    let old = mkfs(400 * MIB, &["-m", "crc=0"]);
+    for (at, bytes, words) in [
+        (126, &[1][..], "not made to its end"),
+        (16, &[1], "realtime"),
+        (48, &[0, 0, 0, 0, 0, 0, 0, 0], "another device"),
+        (147, &[7], "disagree"),
+        (202, &[0x80], "feature that is not known"),
+        (512 + 55, &[1], "not as many as it counts"),
+    ] {
+        let before = old.bytes(at, bytes.len());
+        old.write(at, bytes);
+        assert!(reason(&old).contains(words), "{} for {words}", reason(&old));
+        old.write(at, &before);
+    }
+    old.resize(399 * MIB);
+    assert!(reason(&old).contains("ends before"), "{}", reason(&old));
+}
+
+#[test]
+fn external_logs_and_realtime_devices_are_taken_whole() {
+    let (image, other) = (Image::new(400 * MIB), Image::new(200 * MIB));
+    let logdev = format!("logdev={},size=64m", other.path_str());
+    run("mkfs.xfs", &["-q", "-l", &logdev, &image.path_str()]);
+    assert!(reason(&image).contains("log on another device"));
+    let realtime = format!("rtdev={}", other.path_str());
+    run("mkfs.xfs", &["-q", "-f", "-r", &realtime, &image.path_str()]);
+    assert!(reason(&image).contains("realtime device"));
+}
+
+#[test]
+fn damage_never_frees_what_was_in_use() {
+    for options in [["-m", "crc=0"], ["-m", "crc=1"]] {
+        let image = mkfs(320 * MIB, &options);
+        with_mounted(&image, SCATTER);
+        let found = check(&image);
+        let plain = std::fs::read(image.path()).unwrap();
+        // Superblock, group headers, both trees, the log's end.
+        let mut places: Vec<u64> = (0..264).collect();
+        let magics: [&[u8]; 6] = [b"XAGF", b"ABTB", b"ABTC", b"AB3B", b"AB3C", b"\xfe\xed\xba\xbe"];
+        let mut logged = 0;
+        for block in (0..plain.len()).step_by(512) {
+            if let Some(index) = magics.iter().position(|&magic| plain[block..].starts_with(magic))
+            {
+                logged += usize::from(index == 5);
+                if index < 5 || logged < 20 {
+                    let length = if index == 0 || index == 5 { 350 } else { 4096 };
+                    places.extend(block as u64..block as u64 + length);
+                }
+            }
+        }
+        let mapped = Cell::new(0);
+        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let mut runner = TestRunner::new_with_rng(Config { cases: 400, ..Config::default() }, rng);
+        let damage = prop::collection::btree_map(prop::sample::select(places), any::<u8>(), 1..4);
+        runner
+            .run(&damage, |damage| {
+                let damaged = Damaged(&plain, damage);
+                let now = xfs::probe(&Volume::whole(&damaged)).unwrap();
+                if let Some(FileSystem { usage: Usage::Mapped { free: now, .. }, .. }) = now {
+                    mapped.set(mapped.get() + 1);
+                    let mut left = now;
+                    for run in free(&found).iter() {
+                        left.remove(&run);
+                    }
+                    prop_assert!(left.is_empty(), "{left:?} was in use");
+                }
+                Ok(())
+            })
+            .unwrap();
+        assert!(mapped.get() < 300, "most damage is noticed: {}", mapped.get());
+    }
+}
