@@ -84,6 +84,12 @@ fn header(label: Bytes<'_>, at: usize) -> Result<Label, Fault> {
 }
 
 impl Label {
+    /// Of no metadata areas.
+    #[cfg(test)]
+    pub(super) fn of(id: [u8; 32], device_size: u64) -> Self {
+        Self { id, uuid: String::new(), device_size, areas: Vec::new() }
+    }
+
     /// The metadata: that of all areas that have any, if it is the same.
     pub(super) fn text(&self, volume: &Volume<'_>) -> Result<Vec<u8>, Fault> {
         let mut found: Option<Vec<u8>> = None;

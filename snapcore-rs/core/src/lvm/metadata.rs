@@ -229,3 +229,109 @@ fn map(segments: &[&Section<'_>], extents: &Extents<'_>) -> Result<Mapping, Faul
     }
     Ok(mapping)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Result as Read;
+    use crate::source::Source;
+
+    struct Nothing(u64);
+
+    impl Source for Nothing {
+        fn size(&self) -> u64 {
+            self.0
+        }
+
+        fn read(&self, _offset: u64, buffer: &mut [u8]) -> Read<()> {
+            buffer.fill(0);
+            Ok(())
+        }
+    }
+
+    /// A group of extents of 4 KiB on one physical volume of 100 of them, from byte 8192 on.
+    fn group(volumes: &str) -> Result<PhysicalVolume, Fault> {
+        let id = [b'a'; 32];
+        let text = format!(
+            r#"vg {{ format = "lvm2" status = ["RESIZEABLE", "READ", "WRITE"] flags = [] extent_size = 8
+            physical_volumes {{ pv0 {{ id = "{}" status = ["ALLOCATABLE"] flags = [] pe_start = 16 pe_count = 100 }} }}
+            logical_volumes {{ {volumes} }} }} version = 1"#,
+            "a".repeat(32)
+        );
+        let label = Label::of(id, 8192 + 100 * 4096);
+        read(text.as_bytes(), &label, &Volume::whole(&Nothing(8192 + 100 * 4096)))
+    }
+
+    fn volume(name: &str, segments: &[&str]) -> String {
+        let mut text = format!(
+            r#"{name} {{ status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = {} "#,
+            segments.len()
+        );
+        for (number, segment) in (1..).zip(segments) {
+            text += &format!("segment{number} {{ {segment} }} ");
+        }
+        text + "}\n"
+    }
+
+    fn linear(start: u64, count: u64, at: u64) -> String {
+        format!(
+            r#"start_extent = {start} extent_count = {count} type = "striped" stripe_count = 1 stripes = ["pv0", {at}]"#
+        )
+    }
+
+    fn reasons(volumes: &str) -> Vec<Option<String>> {
+        group(volumes).unwrap().volumes.into_iter().map(|it| it.mapping.err()).collect()
+    }
+
+    #[test]
+    fn linear_and_striped_volumes_are_mapped() {
+        let striped = r#"start_extent = 0 extent_count = 4 type = "striped" stripe_count = 2 stripe_size = 4
+            stripes = ["pv0", 10, "pv0", 20]"#;
+        let found =
+            group(&(volume("a", &[&linear(0, 3, 0), &linear(3, 2, 5)]) + &volume("b", &[striped])));
+        let found = found.unwrap();
+        let runs = |index: usize, range: std::ops::Range<u64>| {
+            let mut runs = Vec::new();
+            let mapping = found.volumes[index].mapping.as_ref().unwrap();
+            mapping
+                .runs(&range, |at, length| {
+                    runs.push(((at - 8192) / 512, length / 512));
+                    Ok::<(), ()>(())
+                })
+                .unwrap();
+            runs
+        };
+        assert_eq!(found.volumes[0].length, 5 * 4096);
+        assert_eq!(runs(0, 0..5 * 4096), [(0, 24), (40, 16)]);
+        assert_eq!(runs(1, 1024..5 * 2048), [(82, 2), (160, 4), (84, 4), (164, 4), (88, 4)]);
+    }
+
+    #[test]
+    fn whatever_is_more_than_that_is_told_by_name() {
+        let snapshot = r#"start_extent = 0 extent_count = 5 type = "snapshot" chunk_size = 8
+            origin = "root" cow_store = "cow""#;
+        let all = volume("root", &[&linear(0, 5, 0)])
+            + &volume("cow", &[&linear(0, 2, 8)])
+            + &volume("snapshot0", &[snapshot]);
+        for reason in reasons(&all).into_iter().take(2) {
+            assert!(reason.unwrap().contains("has snapshots"));
+        }
+        let thin = r#"start_extent = 0 extent_count = 5 type = "thin" thin_pool = "pool""#;
+        assert!(reasons(&volume("a", &[thin]))[0].as_ref().unwrap().contains("type thin"));
+        let far = linear(0, 5, 0).replace("pv0", "pv1");
+        assert!(reasons(&volume("a", &[&far]))[0].as_ref().unwrap().contains("more than one"));
+        let hidden = volume("a", &[&linear(0, 5, 0)]).replace(", \"VISIBLE\"", "");
+        assert!(reasons(&hidden)[0].as_ref().unwrap().contains("state"));
+        let gap = volume("a", &[&linear(1, 5, 0)]);
+        assert!(reasons(&gap)[0].as_ref().unwrap().contains("cannot be understood"));
+    }
+
+    #[test]
+    fn volumes_that_overlap_or_leave_the_disk_are_not_believed() {
+        let overlap = volume("a", &[&linear(0, 5, 0)]) + &volume("b", &[&linear(0, 5, 4)]);
+        assert!(matches!(group(&overlap), Err(Fault::Doubt(reason)) if reason.contains("overlap")));
+        for beyond in [linear(0, 5, 96), linear(0, u64::MAX / 2, 1), linear(0, 1, u64::MAX / 2)] {
+            assert!(group(&volume("a", &[&beyond])).is_err());
+        }
+    }
+}

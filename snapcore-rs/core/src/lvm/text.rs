@@ -162,11 +162,17 @@ impl<'a> Parser<'a> {
             return Err(nonsense());
         }
         if self.take('"') {
-            let text = self.while_(|letter| letter != '"');
-            // Escapes appear in descriptions alone, which nobody reads; but the closing quote must be found.
-            if text.ends_with('\\') || !self.take('"') {
-                return Err(nonsense());
-            }
+            let mut escaped = false;
+            let end = self.rest.find(|letter| match letter {
+                '"' if !escaped => true,
+                _ => {
+                    escaped = letter == '\\' && !escaped;
+                    false
+                }
+            });
+            // Escapes appear in descriptions alone, which nobody reads: they are left as they are.
+            let (text, rest) = self.rest.split_at(end.ok_or_else(nonsense)?);
+            self.rest = &rest[1..];
             return Ok(Node::Text(text));
         }
         if self.take('[') {
@@ -190,7 +196,7 @@ mod tests {
 
     #[test]
     fn reads_what_lvm_writes() {
-        let text = b"vg {\nid = \"a-b\" # comment\nsize = 8192\nempty = []\nstripes = [\n\"pv0\", 0\n]\nin { x = 1 }\n}\n# end\0";
+        let text = b"vg {\nid = \"a-b\" # comment\nsize = 8192\nempty = []\nstripes = [\n\"pv0\", 0\n]\nin { x = 1 }\n}\ndescription = \"a \\\"b\\\" \\\\\" # end\0";
         let all = parse(text).unwrap();
         let (name, group) = all.sections().next().unwrap();
         assert_eq!(
