@@ -344,3 +344,98 @@ fn a_doubt_takes_all() {
     assert_eq!(probe(&image).kind, "ext journal");
     assert!(reason(&image).contains("journal of another"));
 }
+
+/// A number that looks random and is the same each time.
+fn dice(state: &mut u64) -> u64 {
+    *state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+    *state >> 20
+}
+
+/// With any damage to the file system's own structures, whatever debugfs still reads of the plain volume it reads of
+/// one without its free space.
+#[test]
+fn damage_loses_no_file_that_the_plain_volume_has() {
+    const KINDS: &[&[&str]] = &[
+        &["-t", "ext2", "-b", "1024", "-N", "600"],
+        &["-t", "ext4", "-b", "1024", "-N", "600"],
+        &["-t", "ext4", "-b", "1024", "-N", "600", "-O", "^metadata_csum,uninit_bg"],
+    ];
+    let mut state = 20_261_122;
+    let mut skipped = 0;
+    for arguments in KINDS {
+        let fresh = mkfs(16 * MIB, arguments);
+        // Superblock, descriptors, bitmaps and inode tables of both groups.
+        let text = String::from_utf8(run("dumpe2fs", &[&fresh.path_str()])).unwrap();
+        let mut places = vec![1, 2];
+        for name in ["Block bitmap at ", "Inode bitmap at ", "Inode table at "] {
+            for line in text.lines().filter(|line| line.contains(name)) {
+                let block = line.split(name).nth(1).unwrap();
+                let block: u64 = block.split([' ', ',', '-']).next().unwrap().parse().unwrap();
+                places.push(block);
+                if name.starts_with("Block") {
+                    places.extend([block; 4]); // where it hurts most
+                }
+            }
+        }
+        for _ in 0..16 {
+            let image = Image::new(0);
+            run("cp", &["--sparse=always", &fresh.path_str(), &image.path_str()]);
+            let place = places[usize::try_from(dice(&mut state)).unwrap() % places.len()] * 1024;
+            // Bytes that change places keep every count as it was.
+            let (one, other) = (place + dice(&mut state) % 1024, place + dice(&mut state) % 1024);
+            if dice(&mut state) % 2 == 0 {
+                let (a, b) = (image.bytes(one, 1), image.bytes(other, 1));
+                image.write(one, &b);
+                image.write(other, &a);
+            } else {
+                image.write(one, &[(dice(&mut state) & 0xff) as u8]);
+            }
+            let Usage::Mapped { free, .. } = probe(&image).usage else { continue };
+            skipped += 1;
+            let restored = without_free(&image, &free);
+            let folder = tempfile::tempdir().unwrap();
+            let (before, after) = (folder.path().join("before"), folder.path().join("after"));
+            files(&image, &before);
+            files(&restored, &after);
+            run(
+                "diff",
+                &[
+                    "-r",
+                    "--no-dereference",
+                    &before.display().to_string(),
+                    &after.display().to_string(),
+                ],
+            );
+        }
+    }
+    assert!(skipped > 5, "{skipped}: nearly nothing was put to the test");
+}
+
+#[test]
+fn a_bitmap_that_frees_a_file_is_not_believed() {
+    for features in ["^metadata_csum,uninit_bg", "^metadata_csum,^uninit_bg,^extents,^64bit"] {
+        let image = mkfs(16 * MIB, &["-t", "ext4", "-b", "1024", "-O", features]);
+        let text =
+            String::from_utf8(run("debugfs", &["-R", "blocks file-3", &image.path_str()])).unwrap();
+        let block: u64 = text.split_whitespace().last().unwrap().parse().unwrap();
+        let text = String::from_utf8(run("dumpe2fs", &[&image.path_str()])).unwrap();
+        let line = text.lines().find(|line| line.contains("Block bitmap at ")).unwrap();
+        let bitmap: u64 = line
+            .split("Block bitmap at ")
+            .nth(1)
+            .unwrap()
+            .split([' ', ','])
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let free = mapped(&image).0.iter().next().unwrap().start / 1024;
+        assert!(block <= 8192 && free <= 8192, "both are in the first group");
+        // The file's block and a free one change places: every count stays right.
+        for bit in [block - 1, free - 1] {
+            let at = bitmap * 1024 + bit / 8;
+            image.write(at, &[image.bytes(at, 1)[0] ^ 1 << (bit % 8)]);
+        }
+        assert!(reason(&image).contains("a block that its bitmap takes for free"));
+    }
+}

@@ -68,7 +68,7 @@ impl FreeRuns {
     pub fn overlaps(&self, range: &Range<u64>) -> bool {
         let first = self.runs.partition_point(|run| run.end <= range.start);
         let run = self.runs.get(first).or(self.last.as_ref());
-        run.is_some_and(|run| run.start < range.end && range.start < run.end)
+        !range.is_empty() && run.is_some_and(|run| run.start < range.end && range.start < run.end)
     }
 
     /// The runs, in order.

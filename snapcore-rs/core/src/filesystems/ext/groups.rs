@@ -3,21 +3,25 @@
 use std::ops::Range;
 
 use super::checksum::{crc16, crc32c};
+use super::inodes;
 use super::superblock::{
     COMPAT_SPARSE_SUPER2, INCOMPAT_META_BG, INCOMPAT_MMP, RO_COMPAT_METADATA_CSUM,
     RO_COMPAT_SPARSE_SUPER, Superblock,
 };
 use crate::filesystems::{Bytes, Fault, FreeRuns, Volume, clear_runs};
 
+const INODE_UNINIT: u16 = 1;
 const BLOCK_UNINIT: u16 = 2;
 const MMP_MAGIC: u32 = 0x004d_4d50;
 const MMP_CLEAN: u32 = 0xff4d_4d50;
 
-/// What is wanted of a descriptor: 40 bytes, of at most half a million.
-struct Group {
+/// What is wanted of a descriptor: 48 bytes, of at most half a million.
+pub(super) struct Group {
     block_bitmap: u64,
     inode_bitmap: u64,
-    inode_table: u64,
+    pub(super) inode_table: u64,
+    /// At the table's head; those behind were never used.
+    pub(super) inodes: u64,
     free_clusters: u32,
     bitmap_checksum: u32,
     uninitialised: bool,
@@ -54,6 +58,9 @@ pub(super) fn free_runs(superblock: &Superblock, volume: &Volume<'_>) -> Result<
             "Its superblock counts {} free blocks, but its block groups have {free_blocks}.",
             superblock.free_blocks
         )));
+    }
+    if !superblock.has_ro_compat(RO_COMPAT_METADATA_CSUM) {
+        inodes::check(superblock, volume, &groups, &free)?;
     }
     Ok(free)
 }
@@ -128,15 +135,23 @@ fn descriptor(superblock: &Superblock, number: u64, bytes: &[u8]) -> Result<Grou
         let high = if wide { u32::from(fields.le16(high)?) } else { 0 };
         Ok(high << 16 | u32::from(fields.le16(low)?))
     };
+    // Without a checksum the flags mean nothing.
+    let flags = if superblock.has_descriptor_checksums() { fields.le16(18)? } else { 0 };
+    let unused = if !superblock.has_descriptor_checksums() {
+        0
+    } else if flags & INODE_UNINIT != 0 {
+        superblock.inodes_per_group
+    } else {
+        u64::from(half(28, 50)?)
+    };
     Ok(Group {
+        inodes: superblock.inodes_per_group.saturating_sub(unused),
         block_bitmap: number(0, 32)?,
         inode_bitmap: number(4, 36)?,
         inode_table: number(8, 40)?,
         free_clusters: half(12, 44)?,
         bitmap_checksum: half(24, 56)?,
-        // Without a checksum the flags mean nothing.
-        uninitialised: superblock.has_descriptor_checksums()
-            && fields.le16(18)? & BLOCK_UNINIT != 0,
+        uninitialised: flags & BLOCK_UNINIT != 0,
     })
 }
 

@@ -1,11 +1,13 @@
 //! ext2, ext3 and ext4.
 //!
 //! What a block bitmap says is believed where the file system was unmounted cleanly, knows no error, every checksum that it has is
-//! right, and the free counts of bitmaps, descriptors and superblock are the same. Source: Linux's
+//! right, and the free counts of bitmaps, descriptors and superblock are the same. Where bitmaps have no checksum, no file may
+//! use a block that is free. Source: Linux's
 //! Documentation/filesystems/ext4.
 
 mod checksum;
 mod groups;
+mod inodes;
 mod superblock;
 
 use super::{Fault, FileSystem, FreeRuns, Usage, Volume};

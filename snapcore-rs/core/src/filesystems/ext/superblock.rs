@@ -96,6 +96,11 @@ pub(super) struct Superblock {
     pub(super) blocks_per_group: u64,
     pub(super) groups: u64,
     pub(super) inode_table_blocks: u64,
+    pub(super) inodes_per_group: u64,
+    /// Bytes, a power of two, no more than a block.
+    pub(super) inode_size: u64,
+    /// Those before it are the file system's own.
+    pub(super) first_inode: u64,
     pub(super) reserved_gdt_blocks: u64,
     pub(super) first_meta_bg: u64,
     pub(super) descriptor_size: usize,
@@ -265,6 +270,9 @@ impl Superblock {
             blocks_per_group,
             groups,
             inode_table_blocks,
+            inodes_per_group,
+            inode_size,
+            first_inode: u64::from(bytes.le32(84)?),
             reserved_gdt_blocks: u64::from(bytes.le16(206)?),
             first_meta_bg: u64::from(bytes.le32(260)?),
             descriptor_size,
