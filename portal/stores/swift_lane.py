@@ -33,13 +33,14 @@ import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
 from portal.domain.errors import StoreRefused, StoreUnreachable
+from portal.stores.header_number import header_number
 from portal.stores.swift_body import SEND_CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from portal.stores.config import StoreConfig
-    from portal.stores.swift_body import Body, FileBody
+from portal.stores.swift_body import Body, FileBody
 
 ANSWER_BYTES = 64 * 1024**2
 """A listing page of 10,000 names of 1,024 bytes, escaped as JSON, stays below."""
@@ -120,11 +121,11 @@ class Lane:
             if len(taken) > ANSWER_BYTES:
                 raise StoreRefused(f"The store at {self.host} answers without end.")
             answer = Answer(response.status_code, _headers(response), taken)
-        told = answer.headers.get("content-length", "")
+        told = header_number(answer.headers.get("content-length", ""))
         # The timer's cut looks like an end, and without a length it would be taken for one.
         if self._overdue:
             raise StoreUnreachable(f"The store at {self.host} did not answer in time.")
-        if method != "HEAD" and told.isdecimal() and int(told) != len(taken):
+        if method != "HEAD" and told not in {None, len(taken)}:
             raise StoreUnreachable(f"The store at {self.host} stopped in the middle of an answer.")
         return answer
 
