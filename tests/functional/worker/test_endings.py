@@ -228,12 +228,12 @@ def test_store_gone_before_the_start(house_on: tuple[House, RunningSwift]) -> No
 def test_store_full(
     sqlite_url: str, redis_url: str, swift_endpoint: SwiftEndpoint, data_folder: Path
 ) -> None:
-    """A quota of the container is used up in the middle of the snapshot."""
+    """The container has a quota that a part does not fit into."""
     house = make_house(sqlite_url, redis_url, swift_endpoint, data_folder, lease_seconds="5")
     with closing(
         swiftclient.Connection(swift_endpoint.auth_url, swift_endpoint.user, swift_endpoint.key)
     ) as client:
-        quota = {"X-Container-Meta-Quota-Bytes": str(20 * MIB)}
+        quota = {"X-Container-Meta-Quota-Bytes": str(5 * MIB)}
         client.post_container("miniserver-snapshots", quota)
     ended = house.snapshot()
     assert ended.state is SnapshotState.FAILED
