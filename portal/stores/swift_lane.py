@@ -17,10 +17,12 @@ from __future__ import annotations
 import functools
 import http.client
 import socket
+import ssl
 import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -87,6 +89,8 @@ class Lane:
         self._connection: urllib3.connection.HTTPConnection | None = None
         self._socket: socket.socket | None = None
         self._overdue = False
+        if config.ca_file and not Path(config.ca_file).is_file():
+            raise StoreRefused("The certificate file set for this store is not there.")
         try:
             self._http = swiftclient.client.HTTPConnection(
                 url,
@@ -186,7 +190,7 @@ class Lane:
         """What failed below HTTP, as one sentence."""
         if self._overdue or _is(error, _TIMEOUTS):
             return StoreUnreachable(f"The store at {self.host} did not answer in time.")
-        if _is(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
+        if _is(error, (ssl.SSLCertVerificationError,)):
             return StoreRefused(f"The certificate of the store at {self.host} is not trusted.")
         if _is(error, (urllib3.exceptions.NameResolutionError, socket.gaierror)):
             return StoreUnreachable(f"The store's host {self.host} is not known.")
