@@ -84,9 +84,10 @@ def move(work: Work, actor: Actor, record: StoreRecord, config: StoreConfig) -> 
     work.session.flush()
 
 
-def open_store_of(work: Work, record: StoreRecord) -> Store:
-    """The store behind a record; the caller closes it."""
-    return open_store(_config_of(work, record))
+def open_store_of(work: Work, record: StoreRecord, *, hurry: bool = False) -> Store:
+    """The store behind a record; the caller closes it. `hurry` where a person waits for a page."""
+    config = _config_of(work, record)
+    return open_store(config.hurried() if hurry else config)
 
 
 def facts(work: Work, record: StoreRecord) -> dict[str, str]:

@@ -77,6 +77,15 @@ class StoreConfig:
         """The same store with this key for download links."""
         return replace(self, temp_url_key=key)
 
+    def hurried(self) -> Self:
+        """The same store, given up after some 20 seconds: for a page that somebody waits for."""
+        return replace(
+            self,
+            connect_timeout=min(self.connect_timeout, 5.0),
+            read_timeout=min(self.read_timeout, 15.0),
+            retry_seconds=min(self.retry_seconds, 5.0),
+        )
+
     def as_text(self) -> dict[str, str]:
         """All fields as text, secrets included: for the vault alone."""
         return {key: str(value) for key, value in asdict(self).items()}
