@@ -83,9 +83,9 @@ def progress_text(job: Job) -> str:
     if not job.bytes_total:
         return ""
     words = [f"{size(job.bytes_done)} of {size(job.bytes_total)}"]
-    if job.rate > 0:
-        left = max(0, job.bytes_total - job.bytes_done) / job.rate
-        words += [f"{size(job.rate)}/s", f"{duration(left)} left"]
+    left = job.bytes_total - job.bytes_done
+    if job.rate > 0 and left > 0:
+        words += [f"{size(job.rate)}/s", f"{duration(left / job.rate)} left"]
     return ", ".join(words)
 
 

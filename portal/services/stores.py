@@ -42,7 +42,7 @@ def add(
         select(StoreRecord.id).where(StoreRecord.account_id == account.id, StoreRecord.name == name)
     ):
         raise Conflict(f"The account already has a store named “{name}”.")
-    store = open_store(config)
+    store = open_store(config.hurried())  # somebody waits
     try:
         store.ensure_container()
     finally:
@@ -68,7 +68,7 @@ def move(work: Work, actor: Actor, record: StoreRecord, config: StoreConfig) -> 
     require_support(actor)
     kept = StoreConfig.from_text(work.vault.open(_purpose(record.identity), record.sealed))
     config = config.with_temp_url_key(kept.temp_url_key)
-    store = open_store(config)
+    store = open_store(config.hurried())  # somebody waits
     try:
         store.ensure_container()
     finally:
@@ -104,7 +104,7 @@ def set_key(work: Work, actor: Actor, record: StoreRecord, key: str) -> None:
     """Change the store's key, once the store has let us in with it."""
     require_support(actor)
     config = replace(_config_of(work, record), key=key)
-    store = open_store(config)
+    store = open_store(config.hurried())  # somebody waits
     try:
         store.ensure_container()
     finally:
