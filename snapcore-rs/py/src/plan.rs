@@ -61,6 +61,7 @@ impl Plan {
     }
 
     #[getter]
+    #[allow(clippy::unused_self)] // no partition table is read yet
     fn partitions<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
         PyList::empty(py)
     }
