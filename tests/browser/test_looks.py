@@ -52,7 +52,7 @@ def _every_page(live: Live) -> tuple[str, list[str]]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 1000, 360])
+@pytest.mark.parametrize("width", [1280, 1000, 700, 360])
 def test_axe_finds_nothing_and_nothing_sticks_out(
     live: Live, open_page: Callable[..., Page], scheme: str, width: int
 ) -> None:
