@@ -42,13 +42,14 @@ def add(
         select(StoreRecord.id).where(StoreRecord.account_id == account.id, StoreRecord.name == name)
     ):
         raise Conflict(f"The account already has a store named “{name}”.")
+    # Before the container is touched: trying it puts the record's own key for links there.
+    if session.scalar(select(StoreRecord.id).where(StoreRecord.identity == identity)):
+        raise Conflict("This container is already registered as a store.")
     store = open_store(config.hurried())  # somebody waits
     try:
         store.ensure_container()
     finally:
         store.close()
-    if session.scalar(select(StoreRecord.id).where(StoreRecord.identity == identity)):
-        raise Conflict("This container is already registered as a store.")
     record = StoreRecord(
         account_id=account.id,
         name=name,
@@ -68,16 +69,16 @@ def move(work: Work, actor: Actor, record: StoreRecord, config: StoreConfig) -> 
     require_support(actor)
     kept = StoreConfig.from_text(work.vault.open(_purpose(record.identity), record.sealed))
     config = config.with_temp_url_key(kept.temp_url_key)
-    store = open_store(config.hurried())  # somebody waits
-    try:
-        store.ensure_container()
-    finally:
-        store.close()
     identity = hashlib.sha256(config.identity.encode()).hexdigest()
     if work.session.scalar(
         select(StoreRecord.id).where(StoreRecord.identity == identity, StoreRecord.id != record.id)
     ):
         raise Conflict("This container is already registered as a store.")
+    store = open_store(config.hurried())  # somebody waits
+    try:
+        store.ensure_container()
+    finally:
+        store.close()
     record.address = config.auth_url
     record.identity = identity
     record.sealed = work.vault.seal(_purpose(identity), config.as_text())
