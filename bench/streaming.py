@@ -109,7 +109,7 @@ def _speed(
         limit=bound.seconds,
         limit_by=str(bound),
         note=(
-            f"CPU seconds: ours {turns.cpu('ours'):.2f}, {busy:.2f} of {limits.cores()} cores busy; "
+            f"CPU seconds: ours {turns.cpu('ours'):.2f}, {busy:.2f} of {limits.cores()} cores; "
             f"{peer} {turns.cpu(peer):.2f}; all the work at its least takes "
             f"{bound.whole / turns.median('ours'):.0%} of ours"
         ),
