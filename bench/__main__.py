@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import logging
 import os
 import platform
 import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from bench import inputs, storing, streaming
 from bench.clock import BenchFailed
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).with_name("results.json")
 ROUNDS = 5
+_BUSY = 0.7
+"""Load, over the last minute, above which somebody else's work shows in the times."""
 TOOLS = {"pigz": "pigz", "igzip": "isal", "tar": "tar", "bash": "bash", "wc": "coreutils"}
 """Programs, and the Debian packages that have them."""
 
@@ -47,6 +52,10 @@ def main() -> int:
     # The bench runs a Snapport of its own: nothing of another reaches it.
     for name in [name for name in os.environ if name.startswith("SNAPPORT_")]:
         del os.environ[name]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    busy = os.getloadavg()[0]
+    if busy > _BUSY:
+        _say(f"This machine is busy (load {busy:.1f}): the times below will not be its best.")
     inputs.FOLDER.mkdir(parents=True, exist_ok=True)
     with (inputs.FOLDER / "bench.lock").open("w") as lock:
         try:
@@ -61,7 +70,7 @@ def main() -> int:
         except (BenchFailed, DiskNotMade, SnapportError) as error:
             return _failed(str(error))
     print(f"\n{table(rows)}")
-    facts = {"machine": _machine(), "rounds": options.rounds}
+    facts = {"machine": _machine(), "rounds": options.rounds, "load_before": round(busy, 2)}
     RESULTS.write_text(
         json.dumps({**facts, "rows": [row.as_json() for row in rows]}, indent=2) + "\n"
     )

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 HOST = "bench"
 _LOOK_SECONDS = 0.01
+_MEMORY_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Taken:
     sent: int
     reused: int
     size: int
-    peak_bytes: int
+    memory: WorkerMemory
 
 
 @dataclass
@@ -122,9 +123,7 @@ class Stack:
         seconds = time.perf_counter() - started
         if snapshot.state is not SnapshotState.DONE:
             raise BenchFailed(f"The snapshot ended as {snapshot.state}: {snapshot.error}")
-        return Taken(
-            Timed(seconds), snapshot.sent, snapshot.reused, snapshot.size or 0, memory.peak
-        )
+        return Taken(Timed(seconds), snapshot.sent, snapshot.reused, snapshot.size or 0, memory)
 
     @contextmanager
     def opened(self, config: StoreConfig) -> Iterator[Store]:
@@ -141,26 +140,36 @@ class Stack:
 
 
 class WorkerMemory:
-    """The most that a worker and its children had in memory, by the kernel's own high-water marks.
+    """The most that a worker and its children had in memory, in bytes.
 
-    The marks of all processes are added, although they share pages: never less than the truth.
+    `at_most` adds up the kernel's high-water marks of all of them: no short peak escapes those, but
+    what processes share (a forked child shares most of its parent) counts in each. `shared_once`
+    counts it once (PSS), as seen at some fifty looks a second.
     """
 
     def __init__(self, pid: int) -> None:
         self._worker = psutil.Process(pid)
-        self.peak = 0
+        self._next_look = 0.0
+        self.at_most = 0
+        self.shared_once = 0
 
     def look(self) -> None:
-        """Read the marks; they only grow, so a look now and then misses nothing but the end."""
-        family = [self._worker, *self._worker.children(recursive=True)]
-        alive = {process.pid: _high_water(process.pid) for process in family}
-        self.peak = max(self.peak, sum(alive.values()))
+        """Look, unless that was just done: a look is not free."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _MEMORY_LOOK_SECONDS
+        pids = [self._worker.pid, *(child.pid for child in self._worker.children(recursive=True))]
+        marks = sum(_kernel_says(f"/proc/{pid}/status", "VmHWM:") for pid in pids)
+        shares = sum(_kernel_says(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in pids)
+        self.at_most = max(self.at_most, marks)
+        self.shared_once = max(self.shared_once, shares)
 
 
-def _high_water(pid: int) -> int:
+def _kernel_says(file: str, word: str) -> int:
+    """A number of bytes; 0 where the process has just ended."""
     try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+        for line in Path(file).read_text().splitlines():
+            if line.startswith(word):
                 return int(line.split()[1]) * 1024
     except OSError:
         pass

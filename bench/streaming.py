@@ -108,7 +108,11 @@ def _speed(
         runs=len(ratios),
         limit=bound.seconds,
         limit_by=str(bound),
-        note=f"ours took {turns.cpu('ours'):.2f} s of CPU: {busy:.2f} of {limits.cores()} cores",
+        note=(
+            f"CPU seconds: ours {turns.cpu('ours'):.2f}, {busy:.2f} of {limits.cores()} cores; "
+            f"{peer} {turns.cpu(peer):.2f}; all the work at its least takes "
+            f"{bound.whole / turns.median('ours'):.0%} of ours"
+        ),
     )
 
 

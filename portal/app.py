@@ -7,7 +7,6 @@ headers.
 
 from __future__ import annotations
 
-import importlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from flask import Flask
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import pages
+from portal import commands, pages
 from portal.logs import set_up_logs
 from portal.pages import access, errors, headers, limits, static_files, words
 from portal.settings import CHECKOUT, Settings
@@ -65,7 +64,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     words.register(app)
     errors.register(app)
     pages.register(app, limits.make_limiter(app, settings))
-    _register_commands(app)
+    commands.register(app)
     return app
 
 
@@ -73,15 +72,3 @@ def _templates() -> Path:
     """In a checkout they stand at the top, in a wheel inside the package."""
     packaged = Path(__file__).parent / "templates"
     return packaged if packaged.is_dir() else CHECKOUT / "templates"
-
-
-def _register_commands(app: Flask) -> None:
-    # Late: the commands import what only a command line needs, and a page server need not.
-    try:
-        commands = importlib.import_module("portal.commands")
-    except ModuleNotFoundError as error:
-        if error.name != "portal.commands":
-            raise
-        return
-    if hasattr(commands, "register"):
-        commands.register(app)

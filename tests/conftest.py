@@ -313,7 +313,7 @@ class Snapport:
                 stop_seconds=60.0,
             )
         )
-        self.process.wait_ready(120)
+        self.process.wait_ready(300)
         return self.process
 
     def stop(self) -> None:
@@ -336,27 +336,39 @@ class Snapport:
         )
 
 
+@pytest.fixture(scope="session")
+def new_snapport(session_folder: Path) -> Callable[..., Snapport]:
+    """Gives a Snapport in a folder and on a port of its own, not started: the caller stops it.
+
+    Its arguments are more environment.
+    """
+
+    def make(**env: str) -> Snapport:
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        return Snapport(Path(tempfile.mkdtemp(prefix="data-", dir=session_folder)), port, env)
+
+    return make
+
+
 @pytest.fixture
-def snapport(data_folder: Path, free_port: int) -> Iterator[Snapport]:
+def snapport(new_snapport: Callable[..., Snapport]) -> Iterator[Snapport]:
     """A Snapport of the test's own, not started."""
-    instance = Snapport(data_folder, free_port)
+    instance = new_snapport()
     yield instance
     instance.stop()
+    shutil.rmtree(instance.folder)
 
 
 @pytest.fixture(scope="session")
-def portal_server(session_folder: Path) -> Iterator[Snapport]:
+def portal_server(new_snapport: Callable[..., Snapport]) -> Iterator[Snapport]:
     """A Snapport that the page tests share: the whole stack, without the demonstration.
 
     Add accounts of your own with `portal_server.flask("accounts", "add", …)`.
     """
-    folder = session_folder / "shared"
-    folder.mkdir(mode=0o700)
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
     # One address makes every page test's sign-in: the limit has tests of its own.
-    instance = Snapport(folder, port, env={"SNAPPORT_SIGN_IN_LIMIT": "10000 per minute"})
+    instance = new_snapport(SNAPPORT_SIGN_IN_LIMIT="10000 per minute")
     instance.start("--no-demo")
     yield instance
     instance.stop()

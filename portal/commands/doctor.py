@@ -90,7 +90,7 @@ def _stores(work: Work) -> Iterator[Finding]:
     for record in stores.list_stores(work, SUPPORT):
         what = f"store {record.id} {record.account.name}/{record.name}"
         try:
-            store = stores.open_store_of(work, record)
+            store = stores.open_store_of(work, record, hurry=True)
             try:
                 store.ensure_container()
             finally:

@@ -74,7 +74,7 @@ def take(*, server: str, store: str, kind: str, waiting: bool, as_json: bool) ->
         if waiting:
             if not as_json:
                 note(f"Snapshot {snapshot.id} of “{machine.name}”")
-            line = wait(runtime, snapshot.id)
+            line = wait(runtime, line)
     if as_json:
         documents.emit(documents.snapshot(line.snapshot, line.job))
     if waiting:
@@ -103,7 +103,7 @@ def cancel(*, snapshot_id: int, waiting: bool, as_json: bool) -> None:
             work.commit()
             line = services.line_of(work, snapshot)
         if waiting:
-            line = wait(runtime, snapshot_id)
+            line = wait(runtime, line)
     state = line.snapshot.state
     if as_json:
         documents.emit(documents.snapshot(line.snapshot, line.job))
@@ -139,7 +139,7 @@ def delete(*, snapshot_id: int, waiting: bool, as_json: bool) -> None:
         if queue_down:
             note("Redis cannot be reached: the deletion starts by itself when it is back.")
         if waiting:
-            line = wait(runtime, snapshot_id)
+            line = wait(runtime, line)
     state = line.snapshot.state
     if as_json:
         documents.emit(documents.snapshot(line.snapshot, line.job))

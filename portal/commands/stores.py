@@ -176,7 +176,7 @@ def check(*, name: str, account: str | None, as_json: bool) -> None:
     """
     with open_work() as work:
         record = _find(work, name, account)
-        store = services.open_store_of(work, record)
+        store = services.open_store_of(work, record, hurry=True)
         try:
             store.ensure_container()
             limits = store.limits()

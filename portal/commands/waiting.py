@@ -37,12 +37,11 @@ OUTAGE_SECONDS = 60.0
 NO_WORKER_SECONDS = 15.0
 
 
-def wait(runtime: Runtime, snapshot_id: int) -> HistoryLine:
+def wait(runtime: Runtime, line: HistoryLine) -> HistoryLine:
     """Wait until nothing works on the snapshot any more; how it ended."""
-    look = _Look(runtime, snapshot_id)
+    look = _Look(runtime, line.snapshot.id)
     try:
         with _shown() as show:
-            line = look()
             began, told = time.monotonic(), False
             while line.snapshot.state in UNSETTLED_SNAPSHOTS:
                 show(line)
@@ -54,7 +53,7 @@ def wait(runtime: Runtime, snapshot_id: int) -> HistoryLine:
             show(line)
             return line
     except KeyboardInterrupt:
-        _interrupted(snapshot_id, line)
+        _interrupted(line)
 
 
 class _Look:
@@ -84,9 +83,9 @@ def progress_text(job: Job) -> str:
     if not job.bytes_total:
         return ""
     words = [f"{size(job.bytes_done)} of {size(job.bytes_total)}"]
-    if job.rate > 0:
-        left = max(0, job.bytes_total - job.bytes_done) / job.rate
-        words += [f"{size(job.rate)}/s", f"{duration(left)} left"]
+    left = job.bytes_total - job.bytes_done
+    if job.rate > 0 and left > 0:
+        words += [f"{size(job.rate)}/s", f"{duration(left / job.rate)} left"]
     return ", ".join(words)
 
 
@@ -159,9 +158,9 @@ def _tell_of_silent_host(runtime: Runtime, line: HistoryLine) -> None:
         note("Redis cannot be reached; the snapshot starts when it is back.")
 
 
-def _interrupted(snapshot_id: int, line: HistoryLine) -> NoReturn:
+def _interrupted(line: HistoryLine) -> NoReturn:
     if line.snapshot.state is SnapshotState.DELETING:
         what = "the deletion goes on by itself."
     else:
-        what = f"the snapshot goes on. To cancel it: flask snapshots cancel {snapshot_id}"
+        what = f"the snapshot goes on. To cancel it: flask snapshots cancel {line.snapshot.id}"
     raise Failed(f"Stopped waiting; {what}", Exit.INTERRUPTED)

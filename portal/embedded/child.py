@@ -24,7 +24,8 @@ from portal.domain.errors import SnapportError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
+"""Long, for a machine that is busy: what cannot start at all ends by itself and says so."""
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36

@@ -149,7 +149,9 @@ def _require_sign_in() -> Response | None:
         g.user = users.signed_in(work(), number, epoch)
     if g.get("user") is not None or getattr(view, "open_to_all", False):
         return None
-    session.clear()
+    # Not all of it: the token of a sign-in form that is open in another tab stays good.
+    session.pop("user", None)
+    session.pop("epoch", None)
     back = _page_to_return_to()
     where = url_for("sign_in.show", next=back) if back else url_for("sign_in.show")
     if is_htmx():

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("history", __name__)
 
+EMPTY = "none"
+"""What a page with an empty history says it shows; a table whose last line went says nothing."""
 _SHOWN_MAX = 2 * snapshots.HISTORY_PAGE
 _NUMBER_DIGITS = 18
 
@@ -75,7 +77,8 @@ def changes(server_id: int) -> Response:
     changed = [line for number, line in lines.items() if shown[number] != line.key]
     gone = [number for number in shown if number not in lines]
     fresh = [Watched(line) for line in newer]
-    if not (changed or gone or fresh):
+    emptied = not shown and EMPTY not in request.args.getlist("shown")
+    if not (changed or gone or fresh or emptied):
         return make_response("", 204)
     if not shown or len(gone) == len(shown):
         # Between an empty history and one with lines the whole of it changes.
@@ -87,7 +90,9 @@ def changes(server_id: int) -> Response:
             render_template("snapshots/_changes.html", changed=changed, gone=gone, fresh=fresh)
         )
     news = [line.news for line in (*changed, *fresh)]
-    tell(answer, " ".join(news) or "A snapshot was deleted.")
+    if gone and not news:
+        news = ["A snapshot was deleted."]
+    tell(answer, " ".join(news))
     return answer
 
 
@@ -102,9 +107,8 @@ def form(server_id: int) -> Response:
 
 def tell(answer: Response, news: str) -> None:
     """Let the page announce the news politely, and look whether its form still fits."""
-    answer.headers["HX-Trigger-After-Swap"] = json.dumps(
-        {"announce": news, "snapshots-changed": ""}
-    )
+    events = {"announce": news} if news else {}
+    answer.headers["HX-Trigger-After-Swap"] = json.dumps(events | {"snapshots-changed": ""})
 
 
 def _page(server: Server, *, error: SnapportError | None = None) -> str:

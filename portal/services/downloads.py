@@ -46,7 +46,7 @@ def find_file(work: Work, snapshot: Snapshot, label: str) -> SnapshotFile:
 def link(work: Work, snapshot: Snapshot, file: SnapshotFile) -> str:
     """An address that downloads the file; anybody who has it can, for `LINK_SECONDS`."""
     _require_complete(snapshot)
-    store = open_store_of(work, snapshot.store)
+    store = open_store_of(work, snapshot.store, hurry=True)
     try:
         return store.temp_url(file.name, filename=file.label, seconds=LINK_SECONDS)
     finally:
@@ -59,7 +59,7 @@ def readme(work: Work, snapshot: Snapshot) -> str:
     file = next((f for f in files(work, snapshot) if f.role is FileRole.README), None)
     if file is None:
         raise NotFound("This snapshot has no README.txt.")
-    store = open_store_of(work, snapshot.store)
+    store = open_store_of(work, snapshot.store, hurry=True)
     try:
         content = b"".join(store.get(file.name, length=min(file.size or 0, _README_BYTES)))
     except ObjectMissing as error:

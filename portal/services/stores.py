@@ -42,13 +42,14 @@ def add(
         select(StoreRecord.id).where(StoreRecord.account_id == account.id, StoreRecord.name == name)
     ):
         raise Conflict(f"The account already has a store named “{name}”.")
-    store = open_store(config)
+    # Before the container is touched: trying it puts the record's own key for links there.
+    if session.scalar(select(StoreRecord.id).where(StoreRecord.identity == identity)):
+        raise Conflict("This container is already registered as a store.")
+    store = open_store(config.hurried())  # somebody waits
     try:
         store.ensure_container()
     finally:
         store.close()
-    if session.scalar(select(StoreRecord.id).where(StoreRecord.identity == identity)):
-        raise Conflict("This container is already registered as a store.")
     record = StoreRecord(
         account_id=account.id,
         name=name,
@@ -68,25 +69,26 @@ def move(work: Work, actor: Actor, record: StoreRecord, config: StoreConfig) -> 
     require_support(actor)
     kept = StoreConfig.from_text(work.vault.open(_purpose(record.identity), record.sealed))
     config = config.with_temp_url_key(kept.temp_url_key)
-    store = open_store(config)
-    try:
-        store.ensure_container()
-    finally:
-        store.close()
     identity = hashlib.sha256(config.identity.encode()).hexdigest()
     if work.session.scalar(
         select(StoreRecord.id).where(StoreRecord.identity == identity, StoreRecord.id != record.id)
     ):
         raise Conflict("This container is already registered as a store.")
+    store = open_store(config.hurried())  # somebody waits
+    try:
+        store.ensure_container()
+    finally:
+        store.close()
     record.address = config.auth_url
     record.identity = identity
     record.sealed = work.vault.seal(_purpose(identity), config.as_text())
     work.session.flush()
 
 
-def open_store_of(work: Work, record: StoreRecord) -> Store:
-    """The store behind a record; the caller closes it."""
-    return open_store(_config_of(work, record))
+def open_store_of(work: Work, record: StoreRecord, *, hurry: bool = False) -> Store:
+    """The store behind a record; the caller closes it. `hurry` where a person waits for a page."""
+    config = _config_of(work, record)
+    return open_store(config.hurried() if hurry else config)
 
 
 def facts(work: Work, record: StoreRecord) -> dict[str, str]:
@@ -103,7 +105,7 @@ def set_key(work: Work, actor: Actor, record: StoreRecord, key: str) -> None:
     """Change the store's key, once the store has let us in with it."""
     require_support(actor)
     config = replace(_config_of(work, record), key=key)
-    store = open_store(config)
+    store = open_store(config.hurried())  # somebody waits
     try:
         store.ensure_container()
     finally:

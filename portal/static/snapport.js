@@ -30,18 +30,17 @@ dialog.addEventListener("click", (event) => {
 
 // A line is replaced when its state changes. Where the focus was on a button that went with it,
 // it goes to the line's link, not to the top of the page.
-let focused = null;
-document.addEventListener("focusin", (event) => {
-  focused = event.target.closest("tr[id]")?.id ?? null;
-});
-document.addEventListener("focusout", (event) => {
-  // Null also when the element was removed: then `focused` has to stay.
-  if (event.relatedTarget || event.target.isConnected) focused = null;
-});
+let line = null;
+const rememberLine = () => {
+  line = document.activeElement?.closest("tr[id]")?.id ?? line;
+};
+document.addEventListener("htmx:beforeSwap", rememberLine);
+document.addEventListener("htmx:oobBeforeSwap", rememberLine);
 document.addEventListener("htmx:afterSettle", () => {
-  if (focused && document.activeElement === document.body) {
-    byId(`${focused}-link`)?.focus({ preventScroll: true });
+  if (line && document.activeElement === document.body) {
+    byId(`${line}-link`)?.focus({ preventScroll: true });
   }
+  line = null;
 });
 
 const offline = byId("offline");

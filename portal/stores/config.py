@@ -5,6 +5,7 @@ Secrets do not show in `repr`. Kept encrypted as text (`as_text`, `from_text`).
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -44,17 +45,25 @@ class StoreConfig:
     def __post_init__(self) -> None:
         """Refuse what no driver could use."""
         if self.driver == "swift":
-            parts = urlsplit(self.auth_url)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise InvalidInput(
-                    "The store's address must begin with https:// (or http://).", field="auth_url"
-                )
+            _check_address(self.auth_url)
             if self.auth_version not in {"1", "3"}:
                 raise InvalidInput("The authentication version is 1 or 3.", field="auth_version")
             if not self.user or not self.key:
                 raise InvalidInput("The store needs a user and a key.", field="user")
-        if not self.container or "/" in self.container or len(self.container.encode()) > 256:
+            for name in ("user", "key", "temp_url_key"):
+                # They travel in header lines.
+                if not _is_one_line(getattr(self, name)):
+                    raise InvalidInput("That holds characters that cannot be sent.", field=name)
+        if (
+            not 0 < len(self.container.encode(errors="replace")) <= 256
+            or "/" in self.container
+            or self.container in {".", ".."}
+            or not _is_one_line(self.container)
+        ):
             raise InvalidInput("That is not a container name.", field="container")
+        for name in ("connect_timeout", "read_timeout", "retry_seconds"):
+            if not 0 < getattr(self, name) <= 86_400:
+                raise InvalidInput("A time limit is more than 0 and at most a day.", field=name)
 
     @property
     def identity(self) -> str:
@@ -67,6 +76,15 @@ class StoreConfig:
     def with_temp_url_key(self, key: str) -> Self:
         """The same store with this key for download links."""
         return replace(self, temp_url_key=key)
+
+    def hurried(self) -> Self:
+        """The same store, given up after some 20 seconds: for a page that somebody waits for."""
+        return replace(
+            self,
+            connect_timeout=min(self.connect_timeout, 5.0),
+            read_timeout=min(self.read_timeout, 15.0),
+            retry_seconds=min(self.retry_seconds, 5.0),
+        )
 
     def as_text(self) -> dict[str, str]:
         """All fields as text, secrets included: for the vault alone."""
@@ -87,3 +105,24 @@ class StoreConfig:
             else:
                 values[known.name] = raw
         return cls(**values)  # type: ignore[arg-type]
+
+
+def _check_address(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not _is_one_line(address) or " " in address:
+        raise InvalidInput(
+            "The store's address must begin with https:// (or http://).", field="auth_url"
+        )
+    if "@" in urlsplit(address).netloc:
+        raise InvalidInput(
+            "Give the user and the key by themselves, not in the address.", field="auth_url"
+        )
+
+
+def _is_one_line(text: str) -> bool:
+    """Whether it is proper text without control characters."""
+    return not any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in text)

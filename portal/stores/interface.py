@@ -51,7 +51,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """What the store told of itself (Swift: /info)."""
+    """What the store told of itself (Swift: /info). `manifest_segments` 0: it joins no files."""
 
     manifest_segments: int = 1000
     object_bytes: int = 5 * 1024**3
@@ -100,7 +100,8 @@ class Store(ABC):
     def get(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The bytes from `start`, in chunks; raises `ObjectMissing`.
 
-        Ends with exactly the bytes asked for, or raises: never silently short.
+        Ends with exactly the bytes asked for, or raises: never silently short. Nothing is asked
+        of the store before the first chunk is wanted.
         """
 
     @abstractmethod
@@ -112,7 +113,7 @@ class Store(ABC):
         """The names that begin with `prefix`, in order, page by page.
 
         A listing is a hint: it may miss what was just stored and show what was just deleted, and
-        the `etag` of a manifest in it is the manifest's own.
+        in an old store the `etag` of a manifest is that of its list, and `is_manifest` is not set.
         """
 
     @abstractmethod
@@ -121,7 +122,10 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, name: str) -> bool:
-        """Delete this one object, never the pieces of a manifest; False if it was not there."""
+        """Delete this one object, never the pieces of a manifest; False if it was not there.
+
+        False, too, where the answer to a first attempt was lost and the second found it gone.
+        """
 
     @abstractmethod
     def delete_many(self, names: Iterable[str]) -> int:

@@ -1,7 +1,9 @@
 """How long one call tries again.
 
 What must always hold:
-- `permanent` alone decides whether to try again, and no new attempt begins after `seconds`.
+- `permanent` alone decides whether to try again, and no new attempt begins later than `seconds`
+  after the first failure. From there, not from the start: a large upload over a slow line that
+  breaks once would have no second attempt.
 - Data that arrived damaged is sent again at most `DAMAGED` times: a wrong checksum that was given
   to us stays wrong.
 """
@@ -32,7 +34,7 @@ class Patience:
 
     def restart(self) -> None:
         """Begin anew, since there was progress."""
-        self._until = time.monotonic() + self._seconds
+        self._until: float | None = None
         self._pause = FIRST_PAUSE
         self._damaged = 0
 
@@ -44,6 +46,8 @@ class Patience:
             self._damaged += 1
             if self._damaged > DAMAGED:
                 raise error
+        if self._until is None:
+            self._until = time.monotonic() + self._seconds
         # Many parts fail together when a store stumbles: jitter keeps them from returning together.
         pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311
         if isinstance(error, Throttled):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from portal.domain.errors import ObjectMissing, StoreRefused
+from portal.stores.header_number import header_number
 from portal.stores.interface import Segment, Store, StoredObject, StoreLimits
 from portal.stores.rules import check_manifest, check_md5, check_name, shown
 from portal.stores.swift_body import Body, FileBody
@@ -84,11 +85,12 @@ class SwiftStore(Store):
         answer = self._session.ask("HEAD", path, what=f"the object {shown(name)}", fine=(404,))
         if answer.status == 404:
             return None
-        etag, size = bare_etag(answer.headers), answer.headers.get("content-length", "")
-        if not etag or not size.isdecimal():
+        etag = bare_etag(answer.headers)
+        size = header_number(answer.headers.get("content-length", ""))
+        if not etag or size is None:
             raise StoreRefused("The server that was asked does not answer like an object store.")
         manifest = answer.headers.get("x-static-large-object", "").lower() == "true"
-        return StoredObject(name, int(size), etag, is_manifest=manifest)
+        return StoredObject(name, size, etag, is_manifest=manifest)
 
     def get(self, name: str, *, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         check_name(name)

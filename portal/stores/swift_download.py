@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING
 
 from portal.domain.errors import ObjectDamaged, ObjectMissing, StoreError, StoreUnreachable
+from portal.stores.header_number import header_number
 from portal.stores.patience import Patience
 from portal.stores.rules import shown
 from portal.stores.swift_errors import TokenRefused
@@ -116,7 +117,7 @@ class Download:
         what = f"the object {shown(self._name)}"
         match stream.status:
             case 200 if self._at == 0:
-                size = _number(stream.headers.get("content-length", ""))
+                size = header_number(stream.headers.get("content-length", ""))
                 if size is None:
                     raise StoreError(f"The store does not tell the size of {what}.")
             case 206 if found := _RANGE.fullmatch(stream.headers.get("content-range", "")):
@@ -147,7 +148,3 @@ class Download:
         if "x-static-large-object" in stream.headers or "x-object-manifest" in stream.headers:
             self._digest = None
         return wanted if stream.status != 416 else self._at
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None

@@ -18,11 +18,7 @@ from portal.domain.errors import (
     StoreRefused,
     StoreUnreachable,
 )
-
-RATE_LIMITED = 498
-"""Swift's own status for a client that asks too often."""
-CLIENT_GONE = 499
-"""Swift's own status for a body that stopped coming."""
+from portal.stores.header_number import header_number
 
 
 class TokenRefused(StoreRefused):
@@ -62,7 +58,7 @@ def error_of(  # noqa: C901 - a case a status
             return StoreFull(f"The store at {host} has no room left for {what}.")
         case HTTPStatus.UNPROCESSABLE_ENTITY if writing:
             return ObjectDamaged(f"What the store received of {what} is not what was sent.")
-        case HTTPStatus.TOO_MANY_REQUESTS | 498:
+        case HTTPStatus.TOO_MANY_REQUESTS | 498:  # Swift's own status for too many requests
             return Throttled(
                 f"The store at {host} asks for fewer requests.", seconds=_seconds(retry_after)
             )
@@ -72,7 +68,7 @@ def error_of(  # noqa: C901 - a case a status
                 f"The store at {host} takes no data at present: it is overloaded or full.",
                 seconds=_seconds(retry_after),
             )
-        case HTTPStatus.REQUEST_TIMEOUT | 499 | HTTPStatus.CONFLICT:
+        case HTTPStatus.REQUEST_TIMEOUT | 499 | HTTPStatus.CONFLICT:  # 499: a body stopped coming
             return StoreUnreachable(f"The store at {host} did not complete {what} ({status}).")
         case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Throttled(
@@ -89,4 +85,4 @@ def error_of(  # noqa: C901 - a case a status
 
 def _seconds(retry_after: str) -> float:
     """Retry-After in seconds; dates and nonsense count as none."""
-    return float(retry_after) if retry_after.isdecimal() and len(retry_after) < 7 else 0.0
+    return float(header_number(retry_after) or 0)

@@ -17,10 +17,12 @@ from __future__ import annotations
 import functools
 import http.client
 import socket
+import ssl
 import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -33,13 +35,14 @@ import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
 from portal.domain.errors import StoreRefused, StoreUnreachable
+from portal.stores.header_number import header_number
 from portal.stores.swift_body import SEND_CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from portal.stores.config import StoreConfig
-    from portal.stores.swift_body import Body, FileBody
+from portal.stores.swift_body import Body, FileBody
 
 ANSWER_BYTES = 64 * 1024**2
 """A listing page of 10,000 names of 1,024 bytes, escaped as JSON, stays below."""
@@ -86,6 +89,8 @@ class Lane:
         self._connection: urllib3.connection.HTTPConnection | None = None
         self._socket: socket.socket | None = None
         self._overdue = False
+        if config.ca_file and not Path(config.ca_file).is_file():
+            raise StoreRefused("The certificate file set for this store is not there.")
         try:
             self._http = swiftclient.client.HTTPConnection(
                 url,
@@ -120,11 +125,11 @@ class Lane:
             if len(taken) > ANSWER_BYTES:
                 raise StoreRefused(f"The store at {self.host} answers without end.")
             answer = Answer(response.status_code, _headers(response), taken)
-        told = answer.headers.get("content-length", "")
+        told = header_number(answer.headers.get("content-length", ""))
         # The timer's cut looks like an end, and without a length it would be taken for one.
         if self._overdue:
             raise StoreUnreachable(f"The store at {self.host} did not answer in time.")
-        if method != "HEAD" and told.isdecimal() and int(told) != len(taken):
+        if method != "HEAD" and told not in {None, len(taken)}:
             raise StoreUnreachable(f"The store at {self.host} stopped in the middle of an answer.")
         return answer
 
@@ -185,7 +190,7 @@ class Lane:
         """What failed below HTTP, as one sentence."""
         if self._overdue or _is(error, _TIMEOUTS):
             return StoreUnreachable(f"The store at {self.host} did not answer in time.")
-        if _is(error, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)):
+        if _is(error, (ssl.SSLCertVerificationError,)):
             return StoreRefused(f"The certificate of the store at {self.host} is not trusted.")
         if _is(error, (urllib3.exceptions.NameResolutionError, socket.gaierror)):
             return StoreUnreachable(f"The store's host {self.host} is not known.")

@@ -11,7 +11,10 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import ssl
 
 
 @dataclass
@@ -48,6 +51,7 @@ class FaultyProxy:
     """Listens on loopback while the block lasts; `seen` holds the first line of every request."""
 
     upstream: int
+    tls: ssl.SSLContext | None = None
     faults: list[Fault] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -93,7 +97,14 @@ class FaultyProxy:
             self._start(self._serve, client)
 
     def _serve(self, client: socket.socket) -> None:
-        with client, suppress(OSError):
+        with suppress(OSError):
+            if self.tls is not None:
+                client = self.tls.wrap_socket(client, server_side=True)
+                self._open.append(client)
+            self._converse(client)
+
+    def _converse(self, client: socket.socket) -> None:
+        with client:
             head, _, rest = self._head(client)
             if not head:
                 return

@@ -13,6 +13,7 @@ import pytest
 from portal.domain.errors import StoreError, StoreRefused, StoreUnreachable
 from portal.stores.swift import SwiftStore
 from tests.contract.faulty_proxy import Fault, FaultyProxy
+from tests.contract.swift_with_keystone import CACHE_SECONDS
 
 DATA = b"data" * 100_000
 MD5 = hashlib.md5(DATA).hexdigest()
@@ -99,13 +100,10 @@ def test_a_revoked_token_is_renewed(keystone, config):
     for use in (
         lambda: put(store, "b").etag == MD5,
         lambda: b"".join(store.get("a")) == DATA,
-        lambda: [one.name for one in store.list()] == ["a", "b"],
-        lambda: store.delete_many(["b"]) == 1,
-        lambda: store.head("a").etag == MD5,
     ):
         before = store._session.keyring.access().token
         keystone.revoke(before)
-        time.sleep(1.2)
+        time.sleep(CACHE_SECONDS + 0.5)
         assert use()
         assert store._session.keyring.access().token != before
     store.close()
@@ -116,7 +114,7 @@ def test_a_password_changed_in_the_middle(keystone, keystone_config_of):
     store = SwiftStore(keystone_config_of(keystone, customer))
     store.ensure_container()
     keystone.change_password(customer, "another")
-    time.sleep(1.2)
+    time.sleep(CACHE_SECONDS + 0.5)
     with pytest.raises(StoreRefused, match="does not accept the user name and key"):
         put(store)
     store.close()

@@ -16,6 +16,7 @@ import pytest
 from portal.embedded import demo_disks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Snapport
@@ -190,12 +191,21 @@ def test_sigkill_of_the_supervisor_ends_its_children(snapport: Snapport) -> None
     assert _answer(snapport.url)[0] == 200
 
 
-@pytest.mark.parametrize("name", ["redis", "swift", "worker", "portal"])
-def test_a_service_that_dies_is_started_again(snapport: Snapport, name: str) -> None:
-    snapport.start("--no-demo")
+@pytest.fixture(scope="module")
+def kept_running(new_snapport: Callable[..., Snapport]) -> Iterator[Snapport]:
+    """One for all tests that kill a part of it."""
+    instance = new_snapport()
+    instance.start("--no-demo")
+    yield instance
+    instance.stop()
+
+
+@pytest.mark.parametrize("name", ["redis", "swift", "worker", "reaper", "portal"])
+def test_a_service_that_dies_is_started_again(kept_running: Snapport, name: str) -> None:
+    snapport = kept_running
     killed = _services(snapport)[name]
     killed.kill()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while f"{name:<9} started again" not in snapport.terminal and time.monotonic() < deadline:
         time.sleep(0.05)
     said = snapport.terminal

@@ -96,6 +96,7 @@ pub struct Part {
     content: Arc<Content>,
     position: u64,
     source_offset: u64,
+    reserved: bool,
 }
 
 impl Part {
@@ -129,6 +130,11 @@ impl Part {
         self.content.zero
     }
 
+    /// Whether [`Outlet::reserve`] was called for it: it brought memory of its own.
+    pub fn is_reserved(&self) -> bool {
+        self.reserved
+    }
+
     /// Its MD5, worked out once.
     pub fn md5(&self, work_out: impl FnOnce() -> Md5Sum) -> Md5Sum {
         *self.content.md5.get_or_init(work_out)
@@ -152,7 +158,7 @@ impl Part {
 
 /// Takes parts, in order. May block until somebody wants one; an error ends the stream.
 pub trait Outlet {
-    /// Called before memory is taken for a part.
+    /// Called before memory is taken for a part; not for one that is given again.
     fn reserve(&mut self) -> Result<()>;
     /// Takes a finished part.
     fn send(&mut self, part: Part) -> Result<()>;
@@ -284,7 +290,7 @@ impl<O: Outlet> Cutter<O> {
     fn send_open(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let source_length = self.source_offset - open.source_start;
-        self.send(Arc::new(self.content(open, source_length)), source_length)
+        self.send(Arc::new(self.content(open, source_length)), source_length, true)
     }
 
     fn repeat(&mut self, frame: &Arc<[u8]>, whole: u64) -> Result<()> {
@@ -293,9 +299,8 @@ impl<O: Outlet> Cutter<O> {
             self.repeated.as_ref().filter(|repeated| Arc::ptr_eq(&repeated.frame, frame))
         {
             let content = Arc::clone(&repeated.content);
-            self.outlet.reserve()?;
             self.source_offset += source_length;
-            return self.send(content, source_length);
+            return self.send(content, source_length, false);
         }
         for _ in 0..whole {
             #[allow(clippy::cast_possible_truncation)] // 1 MiB
@@ -304,7 +309,7 @@ impl<O: Outlet> Cutter<O> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let content = Arc::new(self.content(open, source_length));
         self.repeated = Some(Repeated { frame: Arc::clone(frame), content: Arc::clone(&content) });
-        self.send(content, source_length)
+        self.send(content, source_length, true)
     }
 
     fn content(&self, open: Open, source_length: u64) -> Content {
@@ -318,12 +323,9 @@ impl<O: Outlet> Cutter<O> {
         }
     }
 
-    fn send(&mut self, content: Arc<Content>, source_length: u64) -> Result<()> {
-        let part = Part {
-            content,
-            position: self.position,
-            source_offset: self.source_offset - source_length,
-        };
+    fn send(&mut self, content: Arc<Content>, source_length: u64, reserved: bool) -> Result<()> {
+        let source_offset = self.source_offset - source_length;
+        let part = Part { content, position: self.position, source_offset, reserved };
         self.position += 1;
         self.outlet.send(part)
     }

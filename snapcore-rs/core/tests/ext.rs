@@ -377,7 +377,7 @@ fn damage_loses_no_file_that_the_plain_volume_has() {
                 }
             }
         }
-        for _ in 0..16 {
+        for _ in 0..10 {
             let image = Image::new(0);
             run("cp", &["--sparse=always", &fresh.path_str(), &image.path_str()]);
             let place = places[usize::try_from(dice(&mut state)).unwrap() % places.len()] * 1024;
@@ -408,7 +408,7 @@ fn damage_loses_no_file_that_the_plain_volume_has() {
             );
         }
     }
-    assert!(skipped > 5, "{skipped}: nearly nothing was put to the test");
+    assert!(skipped > 3, "{skipped}: nearly nothing was put to the test");
 }
 
 #[test]

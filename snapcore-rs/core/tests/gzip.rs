@@ -85,7 +85,7 @@ fn gunzip(file: &[u8]) -> Vec<u8> {
 }
 
 fn check_contents(source: &Runs, parts: &[HashedPart]) {
-    let size: u64 = source.runs.iter().map(|run| run.1).sum();
+    let size: u64 = source.pieces.iter().map(|run| run.1).sum();
     let mut plain = vec![0; usize::try_from(size).unwrap()];
     source.copy(0, &mut plain);
     assert!(gunzip(&join(parts)) == plain);

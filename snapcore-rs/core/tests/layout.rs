@@ -361,14 +361,8 @@ fn logical_volumes_are_looked_into() {
         }
         lvm(&["lvextend", "-L", "+32M", "group/root", &device.0]);
         lvm(&["lvcreate", "-an", "-Zn", "-Wn", "-n", "wide", "-i", "2", "-L", "16M", "group"]);
-        ranges = lvm(&[
-            "lvs",
-            "--noheadings",
-            "-o",
-            "lv_name,seg_pe_ranges",
-            "--segments",
-            "group",
-        ]);
+        ranges =
+            lvm(&["lvs", "--noheadings", "-o", "lv_name,seg_pe_ranges", "--segments", "group"]);
     }
     // 1 MiB of metadata, then extents of 4 MiB: root is in two pieces, home between them.
     let starts: Vec<u64> = ranges

@@ -13,7 +13,7 @@ use crate::plan::Plan;
 #[pyclass(frozen, module = "snapcore")]
 pub(crate) struct Disk {
     /// None once closed. Streams hold their own.
-    disk: Mutex<Option<Arc<snapcore::Disk>>>,
+    opened: Mutex<Option<Arc<snapcore::Disk>>>,
     path: PathBuf,
     size: u64,
     sector_size: u32,
@@ -21,7 +21,7 @@ pub(crate) struct Disk {
 
 impl Disk {
     fn open(&self) -> Result<Arc<snapcore::Disk>> {
-        self.disk
+        self.opened
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -35,7 +35,7 @@ impl Disk {
     fn new(py: Python<'_>, path: PathBuf) -> Result<Self> {
         let disk = py.detach(|| snapcore::Disk::open(&path))?;
         let (size, sector_size) = (disk.size(), disk.sector_size());
-        Ok(Self { disk: Mutex::new(Some(Arc::new(disk))), path, size, sector_size })
+        Ok(Self { opened: Mutex::new(Some(Arc::new(disk))), path, size, sector_size })
     }
 
     #[getter]
@@ -60,7 +60,7 @@ impl Disk {
     }
 
     fn close(&self) {
-        self.disk.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     fn __enter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {

@@ -12,6 +12,7 @@ use crate::errors::{Raised, codec};
 
 /// One frame of a part; it has to hold exactly `source_length` bytes.
 #[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // PyO3 passes converted arguments by value
 #[pyo3(signature = (data, source_length, *, codec = None))]
 pub(crate) fn inflate<'py>(
     py: Python<'py>,
@@ -32,6 +33,7 @@ pub(crate) fn inflate<'py>(
 
 /// Reads a whole part back, a frame at a time.
 #[pyfunction]
+#[allow(clippy::needless_pass_by_value)] // PyO3 passes converted arguments by value
 #[pyo3(signature = (data, source_length, *, first, last, codec = None))]
 pub(crate) fn inflate_part(
     py: Python<'_>,

@@ -62,6 +62,14 @@ impl Part {
         PyList::new(py, rows.collect::<PyResult<Vec<_>>>()?)
     }
 
+    /// As Python 3.12 gives it to every buffer; here for 3.11 too, where the type stub promises it.
+    fn __buffer__<'py>(
+        this: &Bound<'py, Self>,
+        _flags: c_int,
+    ) -> PyResult<Bound<'py, PyMemoryView>> {
+        PyMemoryView::from(this)
+    }
+
     fn __len__(&self) -> usize {
         self.size()
     }

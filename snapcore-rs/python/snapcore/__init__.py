@@ -1,10 +1,10 @@
 """Disks into streams of parts: read, compressed and hashed by a Rust core, without the GIL.
 
-    with snapcore.Disk(path) as disk:
-        stream = disk.plan(skip_unused=True).raw_gzip(threads=2)
-        for part in stream:
-            store.put(part)
-        summary = stream.finish()
+with snapcore.Disk(path) as disk:
+    stream = disk.plan(skip_unused=True).raw_gzip(threads=2)
+    for part in stream:
+        store.put(part)
+    summary = stream.finish()
 """
 
 from snapcore._snapcore import (

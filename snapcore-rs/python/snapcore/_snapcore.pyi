@@ -1,10 +1,28 @@
+# ruff: noqa: PYI021 (what is compiled has its documentation here)
 import os
-from collections.abc import Buffer
 from types import TracebackType
 from typing import Final, Literal, Self, final
 
+from typing_extensions import Buffer
+
+__all__ = [
+    "CODEC",
+    "CODECS",
+    "FRAME_SIZE",
+    "Disk",
+    "Extent",
+    "Part",
+    "PartReader",
+    "Plan",
+    "Stream",
+    "Summary",
+    "__version__",
+    "inflate",
+    "inflate_part",
+]
+
 CODEC: Final[str]
-"""The deflate codec that streams use by default: "isa-l" where it was found at build time, else "zlib-rs"."""
+"""The default deflate codec: "isa-l" where it was found at build time, else "zlib-rs"."""
 CODECS: Final[tuple[str, ...]]
 """All codecs of this build, the default first."""
 FRAME_SIZE: Final[int]
@@ -15,7 +33,8 @@ __version__: Final[str]
 class Disk:
     """A regular file or block device, open for reading only.
 
-    Raises DiskError if it cannot be opened, is neither, or is empty. May be closed while streams run.
+    Raises DiskError if it cannot be opened, is neither, or is empty. May be closed while streams
+    run.
     """
 
     def __new__(cls, path: str | os.PathLike[str]) -> Self: ...
@@ -45,7 +64,7 @@ class Disk:
 
 @final
 class Extent:
-    """A run of bytes of a disk that is all data, zero (reads as zeros) or unused (free in its file system)."""
+    """A run of bytes of a disk: data, zero (reads as zeros) or unused (free in its file system)."""
 
     @property
     def start(self) -> int: ...
@@ -189,9 +208,10 @@ class Part:
         """Whether all of them are zeros."""
     @property
     def frames(self) -> list[tuple[int, int, int]]:
-        """Of each frame: offset in the part, compressed length, source length. Made anew at each access.
+        """Of each frame: offset in the part, compressed length, source length.
 
-        The first part begins with a gzip header and the last ends with a trailer; neither is in a frame.
+        Made anew at each access. The gzip header in front of the first part and the trailer behind
+        the last are in no frame.
         """
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
@@ -200,22 +220,25 @@ class Part:
 class Stream:
     """Parts of a file, in order, made by threads that run at most four parts ahead.
 
-    Several threads may take parts at the same time: each part goes to one of them. After an error or
-    `cancel` every call raises the same. A stream that is dropped ends its threads.
+    Several threads may take parts at the same time: each part goes to one of them. After an error
+    or `cancel` every call raises the same. A stream that is dropped ends its threads.
     """
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Bytes of the disk done, bytes of the file made."""
+        """Bytes of the disk and bytes of the file in the parts that were taken."""
     def cancel(self) -> None:
-        """Ends the stream, from any thread, without waiting: whoever waits for a part gets Cancelled."""
+        """Ends the stream, from any thread, without waiting for it.
+
+        Whoever waits for a part gets Cancelled.
+        """
     def close(self) -> None:
         """Ends the stream and waits for its threads. Nothing happens to one that has ended."""
     def finish(self) -> Summary:
         """What the file was. Raises UsageError while parts are left."""
     def __iter__(self) -> Self: ...
     def __next__(self) -> Part:
-        """Raises DiskError with the offset where reading failed, Cancelled after `cancel` or `close`."""
+        """Raises DiskError with the offset where reading failed; Cancelled after its end."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -258,7 +281,10 @@ class PartReader:
     def __next__(self) -> bytes: ...
 
 def inflate(data: Buffer, source_length: int, *, codec: str | None = None) -> bytes:
-    """One frame, by its entry in `Part.frames`. Raises CorruptFrame unless it is exactly `source_length` bytes."""
+    """One frame, by its entry in `Part.frames`.
+
+    Raises CorruptFrame unless it is exactly `source_length` bytes.
+    """
 
 def inflate_part(
     data: Buffer, source_length: int, *, first: bool, last: bool, codec: str | None = None

@@ -20,11 +20,11 @@ class DiskError(SnapcoreError):
         return str(self.args[0])
 
 
-class Cancelled(SnapcoreError):  # noqa: N818 (it is no error but what was asked for)
+class Cancelled(SnapcoreError):
     """The stream was cancelled or closed before its end."""
 
 
-class CorruptFrame(SnapcoreError):  # noqa: N818 (says what is wrong)
+class CorruptFrame(SnapcoreError):
     """Compressed bytes are not what they were said to be."""
 
 

@@ -118,7 +118,7 @@ class Scene:
             auth_url="http://127.0.0.1:9/auth/v1.0",  # discard: nothing listens
             user="nobody:nobody",
             key="none",
-            retry_seconds=0,
+            retry_seconds=1,
         )
         return StoreRecord(
             account_id=account.id,

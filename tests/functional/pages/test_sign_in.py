@@ -93,6 +93,15 @@ def test_the_session_is_a_new_one(scene: Scene) -> None:
     assert visitor.post("/sign-out", token=planted).status_code == 400
 
 
+def test_a_form_in_another_tab_stays_good(scene: Scene) -> None:
+    tenant = scene.tenant("Acme")
+    visitor = Visitor(scene.app)
+    visitor.get("/sign-in")
+    assert visitor.get("/servers").status_code == 303
+    answer = visitor.post("/sign-in", email=tenant.email, password=PASSWORD)
+    assert answer.location == "/servers"
+
+
 def test_the_limit_by_e_mail_address(data_folder: Path, sqlite_url: str, redis_url: str) -> None:
     scene = Scene(data_folder, sqlite_url, redis_url, sign_in_limit="3 per minute")
     tenant = scene.tenant("Acme")

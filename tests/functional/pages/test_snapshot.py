@@ -118,6 +118,13 @@ def test_a_store_that_is_away_is_said_in_one_sentence(
     assert "notice-bad" in fragment.text
 
 
+def test_a_store_that_never_answers_does_not_hold_a_page_up() -> None:
+    patient = StoreConfig(driver="swift", auth_url="https://store.example", user="u", key="k")
+    hurried = patient.hurried()
+    assert hurried.connect_timeout + hurried.read_timeout + hurried.retry_seconds <= 25
+    assert hurried.identity == patient.identity
+
+
 def test_files_that_are_not_there(scene: Scene, visit: Callable[..., Visitor]) -> None:
     tenant = scene.tenant("Acme")
     number = scene.settled(tenant, SnapshotState.DONE)

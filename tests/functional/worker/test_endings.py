@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+import swiftclient
 from sqlalchemy import update
 
 from portal.domain.errors import Conflict
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.conftest import RunningSwift
+    from tests.conftest import RunningSwift, SwiftEndpoint
     from tests.functional.worker.house import House
 
 
@@ -220,6 +223,38 @@ def test_store_gone_before_the_start(house_on: tuple[House, RunningSwift]) -> No
     ended = house.look(taken)
     assert ended.state in {SnapshotState.FAILED, SnapshotState.BROKEN}
     assert "store" in (ended.error or "")
+
+
+def test_store_full(
+    sqlite_url: str, redis_url: str, swift_endpoint: SwiftEndpoint, data_folder: Path
+) -> None:
+    """The container has a quota that a part does not fit into."""
+    house = make_house(sqlite_url, redis_url, swift_endpoint, data_folder, lease_seconds="5")
+    with closing(
+        swiftclient.Connection(swift_endpoint.auth_url, swift_endpoint.user, swift_endpoint.key)
+    ) as client:
+        quota = {"X-Container-Meta-Quota-Bytes": str(5 * MIB)}
+        client.post_container("miniserver-snapshots", quota)
+    ended = house.snapshot()
+    assert ended.state is SnapshotState.FAILED
+    assert "full" in (ended.error or "") or "room" in (ended.error or "")
+    assert house.objects() == set()
+    house.runtime.close()
+
+
+def test_store_that_stops_answering(
+    house_on: tuple[House, RunningSwift], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts and says nothing: the job ends within its time limits, and is broken."""
+    house, swift = house_on
+    taken = house.take()
+    with before(Step.MANIFEST, lambda: os.kill(swift.pid, signal.SIGSTOP), monkeypatch):
+        house.run()
+    os.kill(swift.pid, signal.SIGCONT)
+    ended = house.look(taken)
+    assert ended.state is SnapshotState.BROKEN
+    assert "Some files may be left behind" in (ended.error or "")
+    assert house.done().sent == 0
 
 
 def test_credentials_refused_in_mid_job(

@@ -148,23 +148,23 @@ macro_rules! steps {
     };
 }
 
-#[inline(always)]
+#[inline]
 fn f(x: u32, y: u32, z: u32) -> u32 {
     z ^ (x & (y ^ z))
 }
 
-#[inline(always)]
+#[inline]
 fn g(x: u32, y: u32, z: u32) -> u32 {
     // The two terms share no bit; as a sum the one without x is ready early.
     (x & z).wrapping_add(y & !z)
 }
 
-#[inline(always)]
+#[inline]
 fn h(x: u32, y: u32, z: u32) -> u32 {
     x ^ (y ^ z)
 }
 
-#[inline(always)]
+#[inline]
 fn i(x: u32, y: u32, z: u32) -> u32 {
     y ^ (x | !z)
 }

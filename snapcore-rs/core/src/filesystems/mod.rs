@@ -16,8 +16,8 @@ mod free;
 pub mod ntfs;
 pub mod recognised;
 pub mod swap;
-pub mod xfs;
 mod volume;
+pub mod xfs;
 
 use crate::error::Result;
 

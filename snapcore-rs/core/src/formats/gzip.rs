@@ -77,22 +77,15 @@ impl Format for Gzip {
 
     fn end<O: Outlet>(&mut self, parts: &mut Cutter<O>) -> Result<()> {
         let mut trailer = [0; TRAILER_LENGTH];
-        let [size, _] = halves(self.size);
         trailer[..2].copy_from_slice(&FINAL_BLOCK);
         trailer[2..6].copy_from_slice(&self.crc32.to_le_bytes());
-        trailer[6..].copy_from_slice(&size.to_le_bytes());
+        trailer[6..].copy_from_slice(&self.size.to_le_bytes()[..4]); // modulo 2^32
         parts.envelope(&trailer)
     }
 
     fn crc32(&self) -> Option<u32> {
         Some(self.crc32)
     }
-}
-
-/// The low and the high half.
-fn halves(number: u64) -> [u32; 2] {
-    let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
-    [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])]
 }
 
 /// Deflates a frame and sums it.

@@ -24,7 +24,7 @@ pub enum Content {
 /// A source made of runs, of any size without memory for its holes.
 #[derive(Clone, Debug)]
 pub struct Runs {
-    pub runs: Vec<(Content, u64)>,
+    pub pieces: Vec<(Content, u64)>,
     pub fault: Fault,
     pub reads: Arc<AtomicU64>,
 }
@@ -40,7 +40,7 @@ pub enum Fault {
 
 impl Runs {
     pub fn new(runs: &[(Content, u64)]) -> Self {
-        Self { runs: runs.to_vec(), fault: Fault::None, reads: Arc::default() }
+        Self { pieces: runs.to_vec(), fault: Fault::None, reads: Arc::default() }
     }
 
     pub fn failing(self, fault: Fault) -> Self {
@@ -49,7 +49,7 @@ impl Runs {
 
     pub fn extents(&self) -> Arc<ExtentMap> {
         let mut builder = Builder::new(MOST_EXTENTS);
-        for &(content, length) in &self.runs {
+        for &(content, length) in &self.pieces {
             let kind = match content {
                 Content::Hole => ExtentKind::Zero,
                 _ => ExtentKind::Data,
@@ -62,7 +62,7 @@ impl Runs {
     /// The bytes at `offset`.
     pub fn copy(&self, offset: u64, buffer: &mut [u8]) {
         let mut start = 0;
-        for &(content, length) in &self.runs {
+        for &(content, length) in &self.pieces {
             let end = start + length;
             let (from, to) = (start.max(offset), end.min(offset + buffer.len() as u64));
             if from < to {
@@ -91,7 +91,7 @@ impl Runs {
 
 impl Source for Runs {
     fn size(&self) -> u64 {
-        self.runs.iter().map(|run| run.1).sum()
+        self.pieces.iter().map(|run| run.1).sum()
     }
 
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
