@@ -68,11 +68,6 @@ impl<'a> Record<'a> {
         Ok(Self(bytes))
     }
 
-    /// Bytes as they were before they were written.
-    pub fn bytes(self) -> &'a [u8] {
-        self.0
-    }
-
     pub fn in_use(self) -> Result<bool, Fault> {
         Ok(Bytes(self.0).le16(22)? & 1 != 0)
     }
@@ -249,10 +244,7 @@ mod tests {
     fn puts_the_ends_of_sectors_back() {
         let mut bytes = record();
         let record = Record::open(&mut bytes).unwrap();
-        assert_eq!(
-            (&record.bytes()[510..512], &record.bytes()[1022..]),
-            (&b"\xaa\xbb"[..], &b"\xcc\xdd"[..])
-        );
+        assert_eq!((&record.0[510..512], &record.0[1022..]), (&b"\xaa\xbb"[..], &b"\xcc\xdd"[..]));
         let mut attributes = record.attributes().unwrap();
         let found = attributes.find(VOLUME_NAME, Name::NONE).unwrap().unwrap();
         assert!(matches!(found.body, Body::Resident(b"abc")));

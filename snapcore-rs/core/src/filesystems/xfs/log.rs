@@ -1,7 +1,7 @@
 //! The log: whether it was left clean.
 //!
 //! Every 512 bytes of the log begin with the number of the round in which they were written. The log is clean only
-//! if these numbers show a single place where the newest round ends, and the record that ends exactly there tells of
+//! if the newest round begins at its start and ends at a single place, behind which all is older, and the record that ends exactly there tells of
 //! an unmount and nothing else: the rule by which XFS itself decides that there is nothing to recover.
 //!
 //! All of the log is read, at most 2 GiB: a search for the place by halves, as XFS does it, would trust bytes never seen.
@@ -25,7 +25,7 @@ struct Rounds {
     blocks: u64,
     /// Of the first block.
     newest: u32,
-    /// The first block of the round before, where there is one.
+    /// The first block of an older round, where there is one.
     head: Option<u64>,
     /// The last record's first block before the head, and behind it.
     record: Option<u64>,
@@ -87,13 +87,11 @@ fn rounds(log: &Volume<'_>) -> Result<Rounds, Fault> {
             if at == 0 {
                 rounds.newest = round;
             }
-            let expected = if rounds.head.is_none() && round != rounds.newest {
+            if round != rounds.newest && rounds.head.is_none() {
                 rounds.head = Some(at);
-                rounds.newest.checked_sub(1)
-            } else {
-                Some(rounds.newest - u32::from(rounds.head.is_some()))
-            };
-            if expected != Some(round) {
+            }
+            // Behind the head there are older ones: of the round before, or of none, where a tool wiped the log.
+            if rounds.head.is_some() && round >= rounds.newest {
                 return Err(unclean("its log has rounds out of order"));
             }
             if is_header {

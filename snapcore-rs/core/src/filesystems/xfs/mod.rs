@@ -2,7 +2,7 @@
 //!
 //! What must always hold: a block is free only if the file system was unmounted cleanly, knows no feature that is not known
 //! here, and both B+trees of its group list it; headers, trees and superblock agree on how many there are; in version 5
-//! every block read bears the right checksum.
+//! every block read bears the right checksum. The few blocks that a group keeps for its trees to grow are taken for used.
 //!
 //! [`superblock`] tells sizes and features; [`log`] whether there is anything to recover; [`group`] reads what is free.
 //!
@@ -53,7 +53,7 @@ fn map(
     let (mut blocks, mut counted) = (0, 0);
     for number in 0..superblock.groups {
         let counts = group::read(&superblock, number, volume, &mut free)?;
-        blocks += counts.free;
+        blocks += counts.free + counts.list;
         counted += counts.free + counts.list + if superblock.lazy { counts.trees } else { 0 };
     }
     if counted != superblock.free_blocks {
