@@ -7,7 +7,7 @@
 use crate::error::Result;
 use crate::filesystems::{self, FileSystem, FreeRuns, MOST_RUNS, Usage, Volume};
 use crate::lvm::{self, Mapped, PhysicalVolume};
-use crate::partitions::{self, Entry, TableKind};
+use crate::partitions::{self, Entry, Table, TableKind};
 use crate::source::Source;
 
 const UNKNOWN: &str = "Snapport does not know what is in it.";
@@ -75,10 +75,15 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Looks at a disk. Errors are those of the disk: whatever stands on it, there is a layout.
-    pub fn read(disk: &dyn Source, sector_size: u32) -> Result<Self> {
+    /// Looks at a disk. Whatever stands on it, there is a layout; what cannot be read is taken whole, and whoever reads
+    /// it for a snapshot meets the error in its place.
+    pub fn read(disk: &dyn Source, sector_size: u32) -> Self {
         let whole = Volume::whole(disk);
-        let table = partitions::read(&whole, sector_size)?;
+        let table = partitions::read(&whole, sector_size).unwrap_or_else(|error| Table {
+            kind: TableKind::None,
+            entries: Vec::new(),
+            trouble: Some(error.to_string()),
+        });
         let mut layout = Self {
             table: table.kind,
             trouble: table.trouble,
@@ -86,7 +91,7 @@ impl Layout {
             free: FreeRuns::new(whole.length()),
         };
         if layout.trouble.is_some() {
-            return Ok(layout);
+            return layout;
         }
         if table.entries.is_empty() {
             let entry = Entry {
@@ -97,21 +102,26 @@ impl Layout {
                 name: String::new(),
                 bootable: false,
             };
-            layout.add(entry, &whole)?;
-            return Ok(layout);
+            layout.add(entry, &whole);
+            return layout;
         }
-        if let Some(kind) = claimed(&whole)? {
-            layout.trouble =
-                Some(format!("The disk bears the signs of {kind} besides its partition table."));
+        match claimed(&whole) {
+            Ok(None) => {}
+            Ok(Some(kind)) => {
+                layout.trouble = Some(format!(
+                    "The disk bears the signs of {kind} besides its partition table."
+                ));
+            }
+            Err(error) => layout.trouble = Some(error.to_string()),
         }
         for entry in table.entries {
             let volume = whole.part(entry.start, entry.length);
-            layout.add(entry, &volume)?;
+            layout.add(entry, &volume);
         }
         if layout.trouble.is_some() {
             layout.keep_all();
         }
-        Ok(layout)
+        layout
     }
 
     /// Takes back that anything is free.
@@ -127,25 +137,25 @@ impl Layout {
         }
     }
 
-    fn add(&mut self, entry: Entry, volume: &Volume<'_>) -> Result<()> {
-        let found = filesystems::probe(volume)?;
-        let physical = lvm::probe(volume)?;
+    fn add(&mut self, entry: Entry, volume: &Volume<'_>) {
         let mut partition = Partition {
             entry,
             content: Content::unknown(),
             group: String::new(),
             volumes: Vec::new(),
         };
-        match (found, physical) {
-            (None, None) => {}
-            (Some(found), None) => {
+        let found = filesystems::probe(volume).and_then(|found| Ok((found, lvm::probe(volume)?)));
+        match found {
+            Err(error) => partition.content.reason = Some(error.to_string()),
+            Ok((None, None)) => {}
+            Ok((Some(found), None)) => {
                 let start = volume.start();
                 let free = take(found, &mut partition.content);
                 for run in free.iter() {
                     self.free.push(start + run.start, run.end - run.start);
                 }
             }
-            (Some(found), Some(_)) => {
+            Ok((Some(found), Some(_))) => {
                 let kind = found.kind;
                 take(found, &mut partition.content);
                 partition.content.unused_bytes = 0;
@@ -154,10 +164,9 @@ impl Layout {
                     "It bears the signs of both {kind} and LVM2, so nobody can tell what is free."
                 ));
             }
-            (None, Some(physical)) => self.add_physical(physical, volume, &mut partition)?,
+            Ok((None, Some(physical))) => self.add_physical(physical, volume, &mut partition),
         }
         self.partitions.push(partition);
-        Ok(())
     }
 
     fn add_physical(
@@ -165,7 +174,7 @@ impl Layout {
         physical: PhysicalVolume,
         volume: &Volume<'_>,
         partition: &mut Partition,
-    ) -> Result<()> {
+    ) {
         partition.content = Content {
             file_system: "LVM2".to_owned(),
             uuid: physical.uuid,
@@ -180,14 +189,18 @@ impl Layout {
                 Err(reason) => content.reason = Some(reason.clone()),
                 Ok(mapping) => {
                     let mapped = Mapped::new(*volume, mapping);
-                    if let Some(found) = filesystems::probe(&Volume::whole(&mapped))? {
-                        let free = take(found, &mut content);
-                        for run in free.iter() {
-                            // Cannot fail; the closure of the reader can.
-                            let _ = mapping.runs(&run, |start, length| {
-                                scattered.push(volume.start() + start, length);
-                                Ok::<(), ()>(())
-                            });
+                    match filesystems::probe(&Volume::whole(&mapped)) {
+                        Err(error) => content.reason = Some(error.to_string()),
+                        Ok(None) => {}
+                        Ok(Some(found)) => {
+                            let free = take(found, &mut content);
+                            for run in free.iter() {
+                                // Cannot fail; the closure of the reader can.
+                                let _ = mapping.runs(&run, |start, length| {
+                                    scattered.push(volume.start() + start, length);
+                                    Ok::<(), ()>(())
+                                });
+                            }
                         }
                     }
                 }
@@ -202,7 +215,6 @@ impl Layout {
             partition.content.reason =
                 Some("None of its logical volumes has space that is surely free.".to_owned());
         }
-        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ impl Plan {
         let mut extents = disk.extents()?;
         let mut layout = None;
         if skip_unused {
-            let found = Layout::read(&*disk, disk.sector_size())?;
+            let found = Layout::read(&*disk, disk.sector_size());
             extents = extents.without(found.free.iter());
             // The map has them now; they may be megabytes.
             layout = Some(Arc::new(Layout { free: FreeRuns::new(0), ..found }));

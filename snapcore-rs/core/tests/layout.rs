@@ -39,7 +39,7 @@ fn partitioned(size: u64, script: &str) -> Image {
 }
 
 fn layout(image: &Image) -> Layout {
-    Layout::read(&Disk::open(image.path()).unwrap(), 512).unwrap()
+    Layout::read(&Disk::open(image.path()).unwrap(), 512)
 }
 
 /// Number, start and length in bytes, as sfdisk has them; extended partitions left out.

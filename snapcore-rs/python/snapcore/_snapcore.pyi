@@ -11,8 +11,10 @@ __all__ = [
     "FRAME_SIZE",
     "Disk",
     "Extent",
+    "LogicalVolume",
     "Part",
     "PartReader",
+    "Partition",
     "Plan",
     "Stream",
     "Summary",
@@ -49,8 +51,8 @@ class Disk:
     def plan(self, *, skip_unused: bool = True) -> Plan:
         """Finds out what there is to read. Raises DiskError; UsageError on a closed disk.
 
-        With `skip_unused`, space that is surely free in its file system is not read and stands as zeros in
-        every stream; without, nothing is looked at and every byte is taken.
+        With `skip_unused`, space that is surely free in its file system is not read and stands as
+        zeros in every stream; without, nothing is looked at and every byte is taken.
         """
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
@@ -77,7 +79,7 @@ class Extent:
 
 @final
 class Partition:
-    """A partition and what is in it; or the whole disk, as number 0, where it has no partition table.
+    """A partition and what is in it; number 0 is the whole disk, where it has no partition table.
 
     Sizes are in bytes. Texts are empty where there is nothing to tell.
     """
@@ -167,7 +169,7 @@ class Plan:
         """None without `skip_unused`."""
     @property
     def reason(self) -> str | None:
-        """Why nothing of the whole disk is skipped: a damaged partition table, two things that claim it."""
+        """Why nothing of the whole disk is skipped: a damaged table, two things that claim it."""
     def raw_gzip(self, *, threads: int | None = None, codec: str | None = None) -> Stream:
         """Starts the stream of one standard gzip file, a single member, of the whole disk.
 

@@ -85,7 +85,7 @@ impl Files<'_> {
         let has_blocks = match kind {
             TYPE_REGULAR | TYPE_DIRECTORY => true,
             // The target of a short one stands in the pointers' place.
-            TYPE_LINK => flags & FLAG_EXTENTS != 0 || inode.le32(SIZE)? >= BLOCK_LENGTH as u32,
+            TYPE_LINK => flags & FLAG_EXTENTS != 0 || inode.le32(SIZE)? as usize >= BLOCK_LENGTH,
             0 => own,
             _ => false,
         };
