@@ -12,6 +12,8 @@ from worker.disks.trouble import disk_trouble
 from worker.steps import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import snapcore
 
     from portal.work import Runtime
@@ -39,18 +41,33 @@ def note_layout(disk: Disk, plan: snapcore.Plan, *, complete: bool) -> None:
     disk.layout = Layout(
         size=plan.size,
         to_read=plan.bytes_to_read,
-        table=plan.table,
-        partitions=tuple(
-            Partition(
-                number=partition.number,
-                start=partition.start,
-                length=partition.length,
-                file_system=partition.file_system,
-                label=partition.label,
-                used=partition.used_bytes,
-                reason=partition.reason or "",
-            )
-            for partition in plan.partitions
-        ),
+        table=plan.partition_table or "none",
+        reason=plan.reason or "",
+        partitions=tuple(_partitions(plan)),
     ).as_text()
     disk.inspected_at = now()
+
+
+def _partitions(plan: snapcore.Plan) -> Iterator[Partition]:
+    """Each partition, and behind an LVM one its logical volumes."""
+    for partition in plan.partitions:
+        yield Partition(
+            number=partition.number,
+            start=partition.start,
+            length=partition.length,
+            file_system=partition.file_system,
+            label=partition.label or partition.name,
+            used=partition.used_bytes,
+            reason=partition.reason or "",
+        )
+        for volume in partition.volumes:
+            yield Partition(
+                number=partition.number,
+                start=partition.start,
+                length=volume.length,
+                volume=f"{volume.group}/{volume.name}",
+                file_system=volume.file_system,
+                label=volume.label,
+                used=volume.used_bytes,
+                reason=volume.reason or "",
+            )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from portal.work import Runtime
 
 _LOOK_SECONDS = 0.3
+_TABLES = {"none": "no partition table", "mbr": "MBR", "gpt": "GPT"}
 
 
 @click.group("servers", cls=PortalGroup)
@@ -229,9 +230,11 @@ def _print_layout(disk: Disk, layout: Layout | None) -> None:
         say(f"Disk {disk.position}: no worker has looked at it yet.")
         return
     say(
-        f"Disk {disk.position}: {size(layout.size)}, {layout.table or 'no partition table'},"
+        f"Disk {disk.position}: {size(layout.size)}, {_TABLES.get(layout.table, layout.table)},"
         f" {size(layout.to_read)} to read."
     )
+    if layout.reason:
+        say(f"  It is taken whole: {layout.reason}")
     print_table(
         ("NO", "START", "SIZE", "FILE SYSTEM", "LABEL", "USED", "UNUSED SPACE"),
         [
@@ -240,7 +243,7 @@ def _print_layout(disk: Disk, layout: Layout | None) -> None:
                 str(part.start),
                 size(part.length),
                 part.file_system or "unknown",
-                part.label,
+                part.volume or part.label,
                 "" if part.used is None else size(part.used),
                 part.reason or "left out",
             )

@@ -24,15 +24,21 @@ class Partition:
     label: str = ""
     used: int | None = None
     reason: str = ""
+    volume: str = ""
+    """GROUP/NAME, where this is a logical volume in the partition of that number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A disk; bytes. `to_read` is what a snapshot that leaves out unused space reads of it."""
+    """A disk; bytes. `to_read` is what a snapshot that leaves out unused space reads of it.
+
+    `reason`: why the whole disk is taken whole, or "".
+    """
 
     size: int
     to_read: int
-    table: str = ""
+    table: str = "none"
+    reason: str = ""
     partitions: tuple[Partition, ...] = field(default=())
 
     def as_text(self) -> str:
