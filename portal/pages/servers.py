@@ -45,7 +45,6 @@ def show(server_id: int) -> str:
     server = access.server(server_id)
     return render_template(
         "servers/manage.html",
-        server=server,
         readiness=overview.readiness(access.work(), server),
         snapshots=snapshots.count(access.work(), access.actor(), server),
         **_disks(server),
