@@ -28,6 +28,7 @@ ANYWHERE = "any"
 ENTRIES = {
     JobKind.CAPTURE: "worker.jobs.capture",
     JobKind.DELETE: "worker.jobs.delete",
+    JobKind.INSPECT: "worker.jobs.inspect",
 }
 
 

@@ -30,6 +30,7 @@ from worker.disks import open_disk
 from worker.disks.trouble import disk_trouble
 from worker.extents import ReadMeter
 from worker.frames import unpack_frames
+from worker.inspect import note_layout
 from worker.kinds import raw
 from worker.ledger import Ledger
 from worker.manifest import Joiner
@@ -78,7 +79,7 @@ def _open_disks(snapshot: Snapshot, opened: ExitStack) -> list[snapcore.Plan]:
     for disk in snapshot.server.disks:
         source = opened.enter_context(open_disk(disk.driver, disk.address))
         with disk_trouble():
-            plans.append(raw.open_plan(source))
+            plans.append(raw.open_plan(source, skip_unused=snapshot.skip_unused))
     return plans
 
 
@@ -95,7 +96,7 @@ def _begin(runtime: Runtime, snapshot: Snapshot, plans: list[snapcore.Plan]) -> 
         work.session.execute(delete(FilePart).where(FilePart.file_id.in_(mine)))
         work.session.execute(delete(SnapshotFile).where(SnapshotFile.snapshot_id == snapshot.id))
         for disk, plan in zip(snapshot.server.disks, plans, strict=True):
-            work.session.get_one(Disk, disk.id).size = plan.size
+            note_layout(work.session.get_one(Disk, disk.id), plan, complete=snapshot.skip_unused)
         record = work.session.get_one(Snapshot, snapshot.id)
         record.source = sum(plan.size for plan in plans)
         record.sent = record.reused = 0
@@ -164,6 +165,7 @@ def _write_index(
         "pool": snapshot.server.folder,
         "server": snapshot.server.name,
         "taken": _iso(snapshot),
+        "unused": "left out" if snapshot.skip_unused else "kept",
     }
     with SpooledTemporaryFile(max_size=_SPOOL) as spool:
         md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
@@ -239,6 +241,7 @@ def _write_readme(
         facts=FACTS[snapshot.kind],
         taken=snapshot.started_at or snapshot.requested_at,
         folder=f"{store.container}/{snapshot.folder}",
+        skip_unused=snapshot.skip_unused,
         files=[
             ReadmeFile(
                 name=file.label,

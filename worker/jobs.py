@@ -31,6 +31,7 @@ from portal.services.stores import open_store_of
 from portal.settings import Settings
 from portal.work import Runtime
 from worker import capture as capturing
+from worker import inspect as inspecting
 from worker.heartbeat import Heartbeat
 from worker.steps import Step
 from worker.sweep import remove_snapshot
@@ -56,9 +57,15 @@ def delete(job_id: int) -> None:
         run_delete(runtime, job_id)
 
 
+def inspect(job_id: int) -> None:
+    """RQ's entry: look at a server's disks."""
+    with closing(Runtime.open(Settings())) as runtime:
+        run_inspect(runtime, job_id)
+
+
 def run_capture(runtime: Runtime, job_id: int) -> None:
     """Take the snapshot of this job, if it is there to be taken."""
-    lease, snapshot_id = _claim(runtime, job_id)
+    lease, snapshot_id = _claim_of_snapshot(runtime, job_id)
     if lease is None:
         return
     with Heartbeat(runtime, lease) as heartbeat:
@@ -85,7 +92,7 @@ def run_capture(runtime: Runtime, job_id: int) -> None:
 
 def run_delete(runtime: Runtime, job_id: int) -> None:
     """Delete the snapshot of this job."""
-    lease, snapshot_id = _claim(runtime, job_id)
+    lease, snapshot_id = _claim_of_snapshot(runtime, job_id)
     if lease is None:
         return
     with Heartbeat(runtime, lease) as heartbeat:
@@ -102,17 +109,53 @@ def run_delete(runtime: Runtime, job_id: int) -> None:
             _end(runtime, lease, snapshot_id, JobState.FAILED, SnapshotState.BROKEN, why)
 
 
-def _claim(runtime: Runtime, job_id: int) -> tuple[Lease | None, int]:
+def run_inspect(runtime: Runtime, job_id: int) -> None:
+    """Look at the disks of this job's server."""
+    lease = _claim(runtime, job_id)
+    if lease is None:
+        return
+    with Heartbeat(runtime, lease) as heartbeat:
+        _interrupt_on_sigterm(heartbeat)
+        try:
+            with runtime.work() as work:
+                server_id = work.session.get_one(Job, job_id).server_id
+            inspecting.inspect(runtime, server_id, heartbeat)
+            _end_job(runtime, lease, JobState.DONE)
+        except LeaseLost as lost:
+            log.error("lease lost", job=job_id, reason=str(lost))
+        except JobInterrupted:
+            _hand_back(runtime, lease)
+        except Exception as error:  # noqa: BLE001  # every end is told
+            _end_job(runtime, lease, JobState.FAILED, error=_sentence(job_id, error))
+
+
+def _claim(runtime: Runtime, job_id: int) -> Lease | None:
     worker = f"{socket.gethostname()}:{os.getpid()}"
     with runtime.work() as work:
         lease = leases.claim(work, job_id, worker)
         work.commit()
-        snapshot_id = work.session.scalar(select(Job.snapshot_id).where(Job.id == job_id))
-    if lease is None or snapshot_id is None:
+    if lease is None:
         log.info("job is not to be run", job=job_id)
-        return None, 0
-    log.info("job begins", job=job_id, snapshot=snapshot_id)
-    return lease, snapshot_id
+        return None
+    log.info("job begins", job=job_id)
+    return lease
+
+
+def _claim_of_snapshot(runtime: Runtime, job_id: int) -> tuple[Lease | None, int]:
+    lease = _claim(runtime, job_id)
+    with runtime.work() as work:
+        snapshot_id = work.session.scalar(select(Job.snapshot_id).where(Job.id == job_id))
+    return lease, snapshot_id or 0
+
+
+def _end_job(runtime: Runtime, lease: Lease, state: JobState, *, error: str | None = None) -> None:
+    try:
+        with runtime.work() as work:
+            leases.end(work, lease, state, error=error)
+            work.commit()
+    except (LeaseLost, SQLAlchemyError) as trouble:
+        # The reaper says it instead, when the lease runs out.
+        log.error("end not told", job=lease.job_id, state=state, reason=str(trouble))
 
 
 def _interrupt_on_sigterm(heartbeat: Heartbeat) -> None:

@@ -9,6 +9,7 @@ class Step(StrEnum):
     """Each is told before it begins."""
 
     OPENING = "Opening the disk"
+    INSPECTING = "Looking at the disk"
     PARTS = "Copying the disk"
     MANIFEST = "Joining the parts"
     INDEX = "Writing snapshot.json"

@@ -8,6 +8,7 @@ secret is ever among them.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,18 @@ import click
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from portal.records import Account, Host, Job, Server, Snapshot, SnapshotFile, StoreRecord, User
+    from portal.domain.layout import Layout
+    from portal.records import (
+        Account,
+        Disk,
+        Host,
+        Job,
+        Server,
+        Snapshot,
+        SnapshotFile,
+        StoreRecord,
+        User,
+    )
 
 Document = dict[str, Any]
 
@@ -69,6 +81,15 @@ def server(of: Server) -> Document:
             for disk in of.disks
         ],
         "created_at": moment(of.created_at),
+    }
+
+
+def layout(of: Disk, found: Layout | None) -> Document:
+    """What a disk held when a worker last looked; null before."""
+    return {
+        "position": of.position,
+        "inspected_at": moment(of.inspected_at),
+        "layout": asdict(found) if found else None,
     }
 
 

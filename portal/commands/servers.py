@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING
+
 import click
 
 from portal.commands import documents
 from portal.commands.amounts import clock, size
 from portal.commands.documents import json_option
-from portal.commands.session import SUPPORT, PortalGroup, load_settings, open_work
+from portal.commands.session import (
+    SUPPORT,
+    Failed,
+    PortalGroup,
+    load_settings,
+    open_runtime,
+    open_work,
+)
 from portal.commands.table import print_facts, print_table, say
-from portal.services import accounts, snapshots
+from portal.domain.lifecycle import ACTIVE_JOBS, JobState
+from portal.services import accounts, inspections, snapshots
 from portal.services import servers as services
+
+if TYPE_CHECKING:
+    from portal.domain.layout import Layout
+    from portal.records import Disk, Server
+    from portal.work import Runtime
+
+_LOOK_SECONDS = 0.3
+_TABLES = {"none": "no partition table", "mbr": "MBR", "gpt": "GPT"}
 
 
 @click.group("servers", cls=PortalGroup)
 def group() -> None:
-    """Servers and their disks: add, list, show."""
+    """Servers and their disks: add, list, show, inspect."""
 
 
 @group.command("add")
@@ -161,3 +180,74 @@ def _disk(text: str) -> tuple[str, str]:
     if not colon:
         raise click.BadParameter(f"“{text}” is not DRIVER:PATH", param_hint="--disk")
     return driver, address
+
+
+@group.command("inspect")
+@click.argument("name")
+@click.option("--last", is_flag=True, help="Tell what was found last; do not look again.")
+@json_option
+def inspect(*, name: str, last: bool, as_json: bool) -> None:
+    """Look at a server's disks (NAME or number): partitions, file systems, what is used.
+
+    The worker of the server's host looks; this waits for it. A partition whose unused space is not
+    left out of raw snapshots is told with the reason.
+
+    \b
+    Example:
+      flask servers inspect web-1
+    """
+    with open_runtime() as runtime:
+        with runtime.work() as work:
+            server = services.find(work, SUPPORT, name)
+            if not last:
+                inspections.ask(work, SUPPORT, server)
+                work.commit()
+        if not last:
+            _wait_for_inspection(runtime, server)
+        with runtime.work() as work:
+            server = services.find(work, SUPPORT, str(server.id))
+            layouts = [(disk, inspections.layout_of(disk)) for disk in server.disks]
+    if as_json:
+        documents.emit([documents.layout(disk, layout) for disk, layout in layouts])
+        return
+    for disk, layout in layouts:
+        _print_layout(disk, layout)
+
+
+def _wait_for_inspection(runtime: Runtime, server: Server) -> None:
+    while True:
+        with runtime.work() as work:
+            job = inspections.latest_job(work, server)
+        if job is None or job.state not in ACTIVE_JOBS:
+            break
+        time.sleep(_LOOK_SECONDS)
+    if job is not None and job.state is not JobState.DONE:
+        raise Failed(job.error or "The disk could not be looked at.")
+
+
+def _print_layout(disk: Disk, layout: Layout | None) -> None:
+    if layout is None:
+        say(f"Disk {disk.position}: no worker has looked at it yet.")
+        return
+    say(
+        f"Disk {disk.position}: {size(layout.size)}, {_TABLES.get(layout.table, layout.table)},"
+        f" {size(layout.to_read)} to read."
+    )
+    if layout.reason:
+        say(f"  It is taken whole: {layout.reason}")
+    print_table(
+        ("NO", "START", "SIZE", "FILE SYSTEM", "LABEL", "USED", "UNUSED SPACE"),
+        [
+            (
+                str(part.number),
+                str(part.start),
+                size(part.length),
+                part.file_system or "unknown",
+                part.volume or part.label,
+                "" if part.used is None else size(part.used),
+                part.reason or "left out",
+            )
+            for part in layout.partitions
+        ],
+        right="NO START SIZE USED",
+    )

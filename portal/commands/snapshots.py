@@ -48,9 +48,16 @@ def group() -> None:
     show_default=True,
     help="; ".join(f"{kind.value}: {facts.purpose}" for kind, facts in FACTS.items()),
 )
+@click.option(
+    "--every-sector",
+    is_flag=True,
+    help="Read unused space too, deleted files included; without it, it reads as zeros.",
+)
 @_wait_option
 @json_option
-def take(*, server: str, store: str, kind: str, waiting: bool, as_json: bool) -> None:
+def take(
+    *, server: str, store: str, kind: str, every_sector: bool, waiting: bool, as_json: bool
+) -> None:
     """Take a snapshot of SERVER (name or number) into one of its customer's stores.
 
     Without --wait it only is asked for, and its number printed. With --wait the exit code tells
@@ -65,7 +72,9 @@ def take(*, server: str, store: str, kind: str, waiting: bool, as_json: bool) ->
         with runtime.work() as work:
             machine = servers.find(work, SUPPORT, server)
             target = stores.find(work, SUPPORT, store, account_id=machine.account_id)
-            snapshot = services.take(work, SUPPORT, machine, target, kind)
+            snapshot = services.take(
+                work, SUPPORT, machine, target, kind, skip_unused=not every_sector
+            )
             work.commit()
             line = services.line_of(work, snapshot)
             queue_down = work.queue_down

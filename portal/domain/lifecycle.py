@@ -43,6 +43,7 @@ class JobKind(StrEnum):
 
     CAPTURE = "capture"
     DELETE = "delete"
+    INSPECT = "inspect"
 
 
 _S = SnapshotState

@@ -34,6 +34,7 @@ def write_readme(
     facts: KindFacts,
     taken: datetime,
     folder: str,
+    skip_unused: bool,
     files: Sequence[ReadmeFile],
 ) -> str:
     """The text, UTF-8, lines of at most 79 characters but for names."""
@@ -47,7 +48,8 @@ def write_readme(
     ]
     if operating_system:
         lines.append(f"System:  {operating_system}")
-    lines += [f"Folder:  {folder}", "", "Files", "-----"]
+    unused = "left out: reads as zeros" if skip_unused else "kept: every sector is here"
+    lines += [f"Unused:  {unused}", f"Folder:  {folder}", "", "Files", "-----"]
     for file in files:
         lines += [
             "",

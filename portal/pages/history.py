@@ -53,7 +53,14 @@ def take(server_id: int) -> Response:
     try:
         try:
             store = access.store_of_form(request.form.get("store", ""))
-            snapshots.take(work, access.actor(), server, store, kind)
+            snapshots.take(
+                work,
+                access.actor(),
+                server,
+                store,
+                kind,
+                skip_unused="every_sector" not in request.form,
+            )
         except NotFound as error:
             raise InvalidInput(error.message, field="store") from error
     except (InvalidInput, Conflict) as error:
@@ -157,6 +164,7 @@ def _panel(server: Server, *, error: SnapportError | None = None) -> dict[str, A
         "error": error,
         "chosen_store": request.values.get("store", ""),
         "chosen_kind": request.values.get("kind", ""),
+        "every_sector": "every_sector" in request.values,
         "seen": hashlib.sha256(repr(shown).encode()).hexdigest()[:12],
     }
 

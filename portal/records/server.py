@@ -14,7 +14,7 @@ from portal.records.declarative import Id, Record, now
 class Disk(Record):
     """One disk of a server: a driver of `worker/disks` and an address that the driver understands.
 
-    `size` in bytes as a worker last saw it; None before.
+    `size` in bytes and `layout` (`portal.domain.layout`) as a worker last saw them; None before.
     """
 
     __tablename__ = "disks"
@@ -26,6 +26,8 @@ class Disk(Record):
     driver: Mapped[str] = mapped_column(String(20))
     address: Mapped[str] = mapped_column(Text)
     size: Mapped[int | None] = mapped_column(BigInteger, default=None)
+    layout: Mapped[str | None] = mapped_column(Text, default=None)
+    inspected_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class Server(Record):

@@ -25,7 +25,8 @@ class Snapshot(Record):
 
     `folder` is its path in the store (`FOLDER/<time>`); `size` what its files weigh for a
     downloader, `sent` what went over the wire, `reused` what stood in the store already, `source`
-    the disks' size. `error` is the sentence that people read.
+    the disks' size. `skip_unused`: what file systems had free was left out. `error` is the
+    sentence that people read.
     """
 
     __tablename__ = "snapshots"
@@ -40,6 +41,7 @@ class Snapshot(Record):
     kind: Mapped[Kind] = mapped_column(stored_enum(Kind))
     state: Mapped[SnapshotState] = mapped_column(stored_enum(SnapshotState))
     folder: Mapped[str] = mapped_column(String(800))
+    skip_unused: Mapped[bool] = mapped_column(default=True)
     requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), default=None)
     requested_at: Mapped[datetime] = mapped_column(default_factory=now)
     started_at: Mapped[datetime | None] = mapped_column(default=None)

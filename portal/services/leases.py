@@ -155,7 +155,11 @@ def reap(work: Work) -> list[int]:
         )
         if lost.rowcount == 0:  # type: ignore[attr-defined]
             continue
-        snapshot = work.session.get(Snapshot, job.snapshot_id, populate_existing=True)
+        snapshot = (
+            work.session.get(Snapshot, job.snapshot_id, populate_existing=True)
+            if job.snapshot_id is not None
+            else None
+        )
         if snapshot is not None and snapshot.state in {
             SnapshotState.RUNNING,
             SnapshotState.DELETING,

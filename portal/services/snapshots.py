@@ -48,8 +48,18 @@ class HistoryLine:
     job: Job | None
 
 
-def take(work: Work, actor: Actor, server: Server, store: StoreRecord, kind: str) -> Snapshot:
+def take(
+    work: Work,
+    actor: Actor,
+    server: Server,
+    store: StoreRecord,
+    kind: str,
+    *,
+    skip_unused: bool = True,
+) -> Snapshot:
     """Ask for a snapshot. `server` and `store` were loaded for this actor.
+
+    With `skip_unused` what file systems have free is not read, and reads as zeros afterwards.
 
     Raises `Conflict` while another job is active for the server, `InvalidInput` for an unknown
     kind, `NotFound` where the store is not the server's account's.
@@ -68,6 +78,7 @@ def take(work: Work, actor: Actor, server: Server, store: StoreRecord, kind: str
         kind=Kind(kind),
         state=SnapshotState.QUEUED,
         folder=_fresh_folder(work, server, store),
+        skip_unused=skip_unused,
         requested_by_id=actor.user_id,
     )
     session.add(snapshot)

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     import snapcore
 
 
-def open_plan(disk: snapcore.Disk) -> snapcore.Plan:
+def open_plan(disk: snapcore.Disk, *, skip_unused: bool) -> snapcore.Plan:
     """What will be read of the disk."""
-    return disk.plan(skip_unused=False)
+    return disk.plan(skip_unused=skip_unused)
 
 
 def open_stream(plan: snapcore.Plan, *, threads: int) -> snapcore.Stream:
