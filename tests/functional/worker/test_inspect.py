@@ -27,9 +27,7 @@ START = MIB
 def make_ext4(disk: Path, folder: Path) -> None:
     """An MBR with one ext4 from 1 MiB on; its free blocks hold noise, as deleted files leave it."""
     disk.write_bytes(b"\xa5" * SIZE)
-    subprocess.run(
-        ["sfdisk", "--quiet", disk], input=b"label: dos\n2048,,83,*\n", check=True
-    )
+    subprocess.run(["sfdisk", "--quiet", disk], input=b"label: dos\n2048,,83,*\n", check=True)
     folder.mkdir()
     (folder / "kept").write_bytes(b"what the customer has\n" * 100_000)
     with disk.open("r+b") as file:
