@@ -30,11 +30,22 @@ RESULTS = Path(__file__).with_name("results.json")
 ROUNDS = 5
 _BUSY = 0.7
 """Load, over the last minute, above which somebody else's work shows in the times."""
-TOOLS = {"pigz": "pigz", "igzip": "isal", "tar": "tar", "bash": "bash", "wc": "coreutils"}
+TOOLS = {
+    "pigz": "pigz",
+    "igzip": "isal",
+    "partclone.ext4": "partclone",
+    "tar": "tar",
+    "bash": "bash",
+    "wc": "coreutils",
+}
 """Programs, and the Debian packages that have them."""
 
 GROUPS: dict[str, tuple[tuple[str, ...], Group]] = {
     "stream": (("debian-vs-pigz", "debian-size", "debian-vs-igzip"), streaming.debian),
+    "smart": (
+        ("smart-vs-plain", "smart-vs-pigz", "smart-size", "smart-vs-partclone"),
+        streaming.smart,
+    ),
     "dense": (("dense-vs-pigz",), streaming.dense),
     "sparse-stream": (("sparse-stream",), streaming.sparse),
     "swift": (("swift-vs-pipeline", "unchanged", "memory-debian"), storing.debian),

@@ -53,6 +53,13 @@ def debian_data() -> Path:
     return made_once(FOLDER, "debian-data", ".raw", key, lambda path: _copy_data(disk, path))
 
 
+def debian_partition() -> Path:
+    """Its one partition by itself, sparse: what partclone takes."""
+    disk = debian()
+    key = recipe_key(disk.name, str(disk.stat().st_mtime_ns))
+    return made_once(FOLDER, "debian-part", ".raw", key, lambda path: _copy_partition(disk, path))
+
+
 def dense() -> Path:
     """2 GiB of the machine's own files, without a hole."""
     key = recipe_key(str(DENSE_SIZE), *_TREES)
@@ -78,10 +85,23 @@ def _make_sparse_data(path: Path) -> None:
 
 def _copy_data(disk: Path, path: Path) -> None:
     with snapcore.Disk(disk) as source, disk.open("rb") as reading, path.open("wb") as writing:
-        for extent in source.plan().extents:
+        for extent in source.plan(skip_unused=False).extents:
             if extent.kind == "data":
                 reading.seek(extent.start)
                 _copy(reading, writing, extent.length)
+
+
+def _copy_partition(disk: Path, path: Path) -> None:
+    with snapcore.Disk(disk) as source, disk.open("rb") as reading, path.open("wb") as writing:
+        [partition] = source.plan().partitions
+        writing.truncate(partition.length)
+        for extent in source.plan(skip_unused=False).extents:
+            end = min(extent.start + extent.length, partition.start + partition.length)
+            start = max(extent.start, partition.start)
+            if extent.kind == "data" and start < end:
+                reading.seek(start)
+                writing.seek(start - partition.start)
+                _copy(reading, writing, end - start)
 
 
 def _make_dense(path: Path) -> None:

@@ -119,7 +119,8 @@ class Stack:
             actor = Actor.support()
             server = servers.find(work, actor, str(customer.server_id))
             store = stores.find(work, actor, str(customer.store_id))
-            snapshot_id = snapshots.take(work, actor, server, store, "raw").id
+            # Every sector: the peers read every sector too.
+            snapshot_id = snapshots.take(work, actor, server, store, "raw", skip_unused=False).id
             work.commit()
         memory = WorkerMemory(self.worker.pid)
         with self.runtime.engine.connect() as reading:

@@ -64,6 +64,48 @@ def dense(rounds: int, say: Callable[[str], None]) -> list[Row]:
     return [_speed("dense-vs-pigz", what, turns, "pigz -1", 4.0, bound)]
 
 
+def smart(rounds: int, say: Callable[[str], None]) -> list[Row]:
+    """The bootable disk without its unused space: beside every sector, pigz and partclone."""
+    disk, partition = inputs.debian(), inputs.debian_partition()
+    size = json.loads(stream(disk, smart=True).said)["size"]
+    pigz_size = _size(f"pigz -1 -c {quote(str(disk))}")
+    partclone = f"partclone.ext4 -c -L /dev/null -s {quote(str(partition))} -o - | pigz -1"
+    turns = in_turns(
+        {
+            "ours": lambda: stream(disk, smart=True),
+            "every sector": lambda: stream(disk),
+            "pigz -1": lambda: _to_nowhere(f"pigz -1 -c {quote(str(disk))}"),
+            "partclone": lambda: _to_nowhere(f"({partclone}) 2> /dev/null"),
+        },
+        rounds,
+        say,
+    )
+    bound = limits.measure(inputs.debian_data(), size)
+    what = "Debian disk, smart raw stream to nowhere with all hashes"
+    return [
+        _speed("smart-vs-plain", f"{what}, beside every sector", turns, "every sector", 1.7, bound),
+        _speed("smart-vs-pigz", f"{what}, beside pigz -1", turns, "pigz -1", 15.0, bound),
+        Row(
+            name="smart-size",
+            what="the same, size of the stream beside that of pigz -1",
+            ours=size,
+            peer=pigz_size,
+            unit="bytes",
+            ratio=size / pigz_size,
+            sense="≤",
+            target=0.55,
+        ),
+        _speed(
+            "smart-vs-partclone",
+            f"{what}, beside partclone | pigz -1",
+            turns,
+            "partclone",
+            1.0,
+            bound,
+        ),
+    ]
+
+
 def sparse(rounds: int, say: Callable[[str], None]) -> list[Row]:
     """The same GiB of data in a disk of 1 TiB and in one of 8 GiB."""
     small, large = inputs.sparse(inputs.SMALL), inputs.sparse(inputs.LARGE)
@@ -114,9 +156,9 @@ def _speed(
     )
 
 
-def stream(disk: Path) -> Timed:
+def stream(disk: Path, *, smart: bool = False) -> Timed:
     """The raw stream of a disk to nowhere, by a program of its own."""
-    return run([sys.executable, "-m", "bench.stream", str(disk)])
+    return run([sys.executable, "-m", "bench.stream", str(disk), *(["--smart"] if smart else [])])
 
 
 def _to_nowhere(command: str) -> Timed:
