@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::codecs::Codec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::extents::ExtentMap;
 use crate::filesystems::FreeRuns;
 use crate::formats::gzip::Gzip;
+use crate::formats::ntfsclone::Image;
 use crate::layout::Layout;
 use crate::pipeline::{self, Stream};
 use crate::source::{Disk, Source};
@@ -53,5 +54,30 @@ impl Plan {
     pub fn raw_gzip(&self, codec: Codec, threads: Option<usize>) -> Result<Stream> {
         let source = Arc::clone(&self.disk) as Arc<dyn Source>;
         pipeline::start(source, Arc::clone(&self.extents), Gzip::new(codec), threads)
+    }
+
+    /// Starts the stream of one gzip file of ntfsclone's image of a partition; 0 is the whole of a disk without a table.
+    /// Refuses a volume that is not NTFS or not in good order. Positions and lengths are those of the image.
+    pub fn ntfsclone(
+        &self,
+        partition: u32,
+        codec: Codec,
+        threads: Option<usize>,
+    ) -> Result<Stream> {
+        let read;
+        let layout = if let Some(layout) = self.layout() {
+            layout
+        } else {
+            read = Layout::read(&*self.disk, self.disk.sector_size());
+            &read
+        };
+        let mut entries = layout.partitions.iter().map(|found| &found.entry);
+        let entry = entries.find(|entry| entry.number == partition);
+        let entry =
+            entry.ok_or_else(|| Error::usage(format!("The disk has no partition {partition}.")))?;
+        let disk = Arc::clone(&self.disk) as Arc<dyn Source>;
+        let image = Image::new(disk, entry.start..entry.start.saturating_add(entry.length))?;
+        let extents = Arc::new(ExtentMap::all_data(image.size()));
+        pipeline::start(Arc::new(image), extents, Gzip::new(codec), threads)
     }
 }

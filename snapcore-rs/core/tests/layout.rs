@@ -196,7 +196,7 @@ fn copies_of_a_gpt_that_differ_are_not_believed() {
     ext4(&image, MIB, 20 * MIB);
     let other = partitioned(64 * MIB, "label: gpt\n,30M,L\n");
     let tail = 512 * 33;
-    image.write(64 * MIB - tail, &other.bytes(64 * MIB - tail, tail as usize));
+    image.write(64 * MIB - tail, &other.bytes(64 * MIB - tail, 512 * 33));
     let found = layout(&image);
     assert!(found.trouble.unwrap().contains("differ"));
     assert!(found.free.is_empty());
@@ -252,7 +252,7 @@ fn swap_is_skipped_but_for_its_header_unless_a_system_sleeps_in_it() {
     let found = layout(&image);
     let content = &found.partitions[0].content;
     assert_eq!((content.file_system.as_str(), content.label.as_str()), ("swap", "swap"));
-    assert_eq!(found.free.iter().collect::<Vec<_>>(), [MIB + 4096..31 * MIB]);
+    assert!(found.free.iter().eq(std::iter::once(MIB + 4096..31 * MIB)));
     image.write(MIB + 4086, b"S1SUSPEND\0");
     let found = layout(&image);
     assert!(found.partitions[0].content.reason.as_ref().unwrap().contains("hibernated"));

@@ -137,12 +137,14 @@ fn check(image: &Image) -> FileSystem {
     assert_eq!(more.bytes(), kept, "only what the trees keep is taken for used");
     let (used, unused) = partclone(image);
     let Usage::Mapped { used_bytes, .. } = found.usage else { unreachable!() };
-    assert_eq!((used_bytes, all), (used * block_size, unused * block_size));
+    // The superblock and partclone count the trees' own blocks as free.
+    assert_eq!(used_bytes, used * block_size);
+    assert!(all <= unused * block_size);
     found
 }
 
 /// Files of all sizes, half of them deleted, so that the trees have more than one level.
-const SCATTER: &str = "mkdir a b; head -c 24000000 /dev/urandom | split -a 4 -b 4096 - a/; sync; rm a/*[acegikmoqsuwy]; \
+const SCATTER: &str = "mkdir a b; head -c 24000000 /dev/urandom | split -a 4 -b 4096 - a/; sync -f .; rm a/*[acegikmoqsuwy]; \
     head -c 3000000 /dev/urandom > b/big; truncate -s 50M b/holes; cp --reflink=auto b/big b/twice; ln b/big b/linked; \
     fallocate -l 5M b/unwritten";
 
@@ -162,10 +164,10 @@ fn the_map_is_that_of_xfs_db_and_partclone() {
     }
     let matrix: [(u64, &[&str]); 6] = [
         (400, &[]),
-        (400, &["-m", "rmapbt=1,bigtime=1", "-b", "size=1024", "-d", "agcount=7"]),
+        (400, &["-m", "rmapbt=1,bigtime=1", "-b", "size=1024", "-d", "agcount=5"]),
         (600, &["-m", "reflink=0,finobt=0", "-s", "size=4096"]),
         (4000, &["-d", "agcount=16", "-l", "su=32768"]),
-        (350, &["-d", "agcount=1"]),
+        (700, &["-d", "agcount=2"]),
         (400, &["-l", "su=262144"]),
     ];
     for (size, options) in matrix {
@@ -176,7 +178,7 @@ fn the_map_is_that_of_xfs_db_and_partclone() {
         let scattered = free(&check(&image)).iter().count();
         assert!(scattered > 1000, "{options:?}: {scattered} runs");
         // The log goes round.
-        with_mounted(&image, "rm -r a; for i in $(seq 30); do touch b/$i; sync; done");
+        with_mounted(&image, "rm -r a; for i in $(seq 30); do touch b/$i; sync -f .; done");
         check(&image);
     }
 }
@@ -205,7 +207,7 @@ fn what_is_not_clean_is_taken_whole() {
     let image = mkfs(400 * MIB, &[]);
     with_mounted(
         &image,
-        &format!("{SCATTER}; sync; cp --sparse=always {path} {path}.live", path = image.path_str()),
+        &format!("{SCATTER}; sync -f .; cp --sparse=always {path} {path}.live", path = image.path_str()),
     );
     check(&image);
     let live = std::fs::read(format!("{}.live", image.path_str())).unwrap();

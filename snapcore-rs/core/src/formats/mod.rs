@@ -5,6 +5,7 @@
 //! disk, opens a file, knows a thread or hashes anything.
 
 pub mod gzip;
+pub mod ntfsclone;
 
 use crate::codecs::Compressed;
 use crate::error::Result;

@@ -263,14 +263,16 @@ mod tests {
     }
 
     fn volume(name: &str, segments: &[&str]) -> String {
-        let mut text = format!(
-            r#"{name} {{ status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = {} "#,
-            segments.len()
-        );
-        for (number, segment) in (1..).zip(segments) {
-            text += &format!("segment{number} {{ {segment} }} ");
-        }
-        text + "}\n"
+        let count = segments.len();
+        let segments: Vec<_> = (1..)
+            .zip(segments)
+            .map(|(number, segment)| format!("segment{number} {{ {segment} }}"))
+            .collect();
+        format!(
+            r#"{name} {{ status = ["READ", "WRITE", "VISIBLE"] flags = [] segment_count = {count} {} }}
+            "#,
+            segments.join(" ")
+        )
     }
 
     fn linear(start: u64, count: u64, at: u64) -> String {

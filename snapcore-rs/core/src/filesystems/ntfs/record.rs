@@ -24,11 +24,8 @@ pub struct Reference {
 
 impl Reference {
     pub fn new(packed: u64) -> Self {
-        let [a, b, c, d, e, f, g, h] = packed.to_le_bytes();
-        Self {
-            number: u64::from_le_bytes([a, b, c, d, e, f, 0, 0]),
-            sequence: u16::from_le_bytes([g, h]),
-        }
+        let [.., low, high] = packed.to_le_bytes();
+        Self { number: packed & ((1 << 48) - 1), sequence: u16::from_le_bytes([low, high]) }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! What must always hold: a block is free only if the file system was unmounted cleanly, knows no feature that is not known
 //! here, and both B+trees of its group list it; headers, trees and superblock agree on how many there are; in version 5
-//! every block read bears the right checksum. The few blocks that a group keeps for its trees to grow are taken for used.
+//! every block read bears the right checksum. The few blocks that a group keeps for its trees to grow, and
+//! those that the trees have, are counted as free by the superblock and taken for used here.
 //!
 //! [`superblock`] tells sizes and features; [`log`] whether there is anything to recover; [`group`] reads what is free.
 //!
@@ -50,10 +51,9 @@ fn map(
     found.block_size = u32::try_from(superblock.block_size).unwrap_or(0);
     log::check(&superblock, volume)?;
     let mut free = FreeRuns::new(volume.length());
-    let (mut blocks, mut counted) = (0, 0);
+    let mut counted = 0;
     for number in 0..superblock.groups {
         let counts = group::read(&superblock, number, volume, &mut free)?;
-        blocks += counts.free + counts.list;
         counted += counts.free + counts.list + if superblock.lazy { counts.trees } else { 0 };
     }
     if counted != superblock.free_blocks {
@@ -64,5 +64,6 @@ fn map(
     if free.overlaps(&superblock.log()) {
         return Err(Fault::doubt("The file system calls its own log free."));
     }
-    Ok(Usage::Mapped { free, used_bytes: (superblock.blocks - blocks) * superblock.block_size })
+    let used_bytes = (superblock.blocks - superblock.free_blocks) * superblock.block_size;
+    Ok(Usage::Mapped { free, used_bytes })
 }
