@@ -38,8 +38,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], Group]] = {
     "dense": (("dense-vs-pigz",), streaming.dense),
     "sparse-stream": (("sparse-stream",), streaming.sparse),
     "swift": (("swift-vs-pipeline", "unchanged", "memory-debian"), storing.debian),
-    "memory": (("memory-dense",), storing.memory),
-    "sparse-swift": (("sparse-swift", "memory-sparse"), storing.sparse),
+    "memory": (("memory-dense", "memory-sparse"), storing.memory),
+    "sparse-swift": (("sparse-swift",), storing.sparse),
 }
 
 

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def debian(rounds: int, say: Callable[[str], None]) -> list[Row]:
     """The bootable disk: beside pigz -1 and igzip -1 -T 2, in time and in size."""
     disk = inputs.debian()
-    ours, pigz_size = _stream(disk), _size(f"pigz -1 -c {quote(str(disk))}")
+    ours, pigz_size = stream(disk), _size(f"pigz -1 -c {quote(str(disk))}")
     size = json.loads(ours.said)["size"]
     bound = limits.measure(inputs.debian_data(), size)
     turns = in_turns(
         {
-            "ours": lambda: _stream(disk),
+            "ours": lambda: stream(disk),
             "pigz -1": lambda: _to_nowhere(f"pigz -1 -c {quote(str(disk))}"),
             "igzip -1 -T 2": lambda: _to_nowhere(f"igzip -1 -T 2 -c {quote(str(disk))}"),
         },
@@ -51,10 +51,10 @@ def debian(rounds: int, say: Callable[[str], None]) -> list[Row]:
 def dense(rounds: int, say: Callable[[str], None]) -> list[Row]:
     """2 GiB of file data without a hole, beside pigz -1."""
     file = inputs.dense()
-    bound = limits.measure(file, json.loads(_stream(file).said)["size"])
+    bound = limits.measure(file, json.loads(stream(file).said)["size"])
     turns = in_turns(
         {
-            "ours": lambda: _stream(file),
+            "ours": lambda: stream(file),
             "pigz -1": lambda: _to_nowhere(f"pigz -1 -c {quote(str(file))}"),
         },
         rounds,
@@ -67,10 +67,8 @@ def dense(rounds: int, say: Callable[[str], None]) -> list[Row]:
 def sparse(rounds: int, say: Callable[[str], None]) -> list[Row]:
     """The same GiB of data in a disk of 1 TiB and in one of 8 GiB."""
     small, large = inputs.sparse(inputs.SMALL), inputs.sparse(inputs.LARGE)
-    bound = limits.measure(inputs.sparse_data(), json.loads(_stream(large).said)["size"])
-    turns = in_turns(
-        {"8 GiB": lambda: _stream(small), "1 TiB": lambda: _stream(large)}, rounds, say
-    )
+    bound = limits.measure(inputs.sparse_data(), json.loads(stream(large).said)["size"])
+    turns = in_turns({"8 GiB": lambda: stream(small), "1 TiB": lambda: stream(large)}, rounds, say)
     ratios = turns.ratios("1 TiB", "8 GiB")
     return [
         Row(
@@ -116,7 +114,8 @@ def _speed(
     )
 
 
-def _stream(disk: Path) -> Timed:
+def stream(disk: Path) -> Timed:
+    """The raw stream of a disk to nowhere, by a program of its own."""
     return run([sys.executable, "-m", "bench.stream", str(disk)])
 
 
