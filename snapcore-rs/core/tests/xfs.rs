@@ -11,7 +11,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use snapcore::Disk;
-use snapcore::filesystems::{FileSystem, FreeRuns, Usage, Volume, xfs};
+use snapcore::filesystems::{self, FileSystem, FreeRuns, Usage, Volume, xfs};
 use volumes::{Damaged, Image, run, shell};
 
 const MIB: u64 = 1 << 20;
@@ -50,7 +50,7 @@ fn with_mounted(image: &Image, script: &str) {
 
 fn probe(image: &Image) -> FileSystem {
     let disk = Disk::open(image.path()).unwrap();
-    xfs::probe(&Volume::whole(&disk)).unwrap().expect("it is XFS")
+    filesystems::probe(&Volume::whole(&disk)).unwrap().expect("it is known")
 }
 
 fn reason(image: &Image) -> String {
