@@ -30,7 +30,7 @@ build: packages-run .venv/.stamp-run .venv/.stamp-core htmx ## install and build
 test: test-rust test-python ## run every test: Rust, Python, the real servers, the browser, a booting disk
 
 .PHONY: test-rust
-test-rust: packages-run ## run the Rust core's tests
+test-rust: packages-test ## run the Rust core's tests
 	@echo "== Rust"
 	@$(CARGO) test --manifest-path $(CORE) --workspace --quiet
 

@@ -383,7 +383,7 @@ fn damage_loses_no_file_that_the_plain_volume_has() {
             let place = places[usize::try_from(dice(&mut state)).unwrap() % places.len()] * 1024;
             // Bytes that change places keep every count as it was.
             let (one, other) = (place + dice(&mut state) % 1024, place + dice(&mut state) % 1024);
-            if dice(&mut state) % 2 == 0 {
+            if dice(&mut state).is_multiple_of(2) {
                 let (a, b) = (image.bytes(one, 1), image.bytes(other, 1));
                 image.write(one, &b);
                 image.write(other, &a);

@@ -10,7 +10,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use snapcore::Disk;
-use snapcore::filesystems::{FileSystem, Usage, Volume, ntfs};
+use snapcore::filesystems::{self, FileSystem, Usage, Volume, ntfs};
 use volumes::{Damaged, Image, run, shell};
 
 /// Runs a script with the volume mounted at `$PWD`. ntfs-3g stays in the foreground, so that its end can be waited for.
@@ -34,7 +34,7 @@ fn mkntfs(size: u64, cluster: u32) -> Image {
 
 fn probe(image: &Image) -> FileSystem {
     let disk = Disk::open(image.path()).unwrap();
-    ntfs::probe(&Volume::whole(&disk)).unwrap().expect("it is NTFS")
+    filesystems::probe(&Volume::whole(&disk)).unwrap().expect("it is known")
 }
 
 fn reason(image: &Image) -> String {

@@ -11,7 +11,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use snapcore::Disk;
-use snapcore::filesystems::{FileSystem, FreeRuns, Usage, Volume, xfs};
+use snapcore::filesystems::{self, FileSystem, FreeRuns, Usage, Volume, xfs};
 use volumes::{Damaged, Image, run, shell};
 
 const MIB: u64 = 1 << 20;
@@ -31,7 +31,9 @@ fn mkfs_filled(size: u64, options: &[&str]) -> Image {
     let bytes: Vec<u8> =
         (0..700_000u32).flat_map(|word| word.wrapping_mul(77).to_le_bytes()).collect();
     std::fs::write(&content, bytes).unwrap();
-    let files: String = (0..20).map(|file| format!("file{file} ---644 0 0 {content}\n")).collect();
+    let files = format!("---644 0 0 {content}\n");
+    let files: Vec<String> = (0..20).map(|file| format!("file{file} {files}")).collect();
+    let files = files.concat();
     std::fs::write(&list, format!("/\n0 0\nd--755 0 0\n{files}$\n")).unwrap();
     run("mkfs.xfs", &[&["-q", "-L", "volume 1", "-p", &list], options, &[&path]].concat());
     image
@@ -48,7 +50,7 @@ fn with_mounted(image: &Image, script: &str) {
 
 fn probe(image: &Image) -> FileSystem {
     let disk = Disk::open(image.path()).unwrap();
-    xfs::probe(&Volume::whole(&disk)).unwrap().expect("it is XFS")
+    filesystems::probe(&Volume::whole(&disk)).unwrap().expect("it is known")
 }
 
 fn reason(image: &Image) -> String {
@@ -80,7 +82,7 @@ fn log(image: &Image) -> Range<u64> {
     block * size..(block + field("logblocks")) * size
 }
 
-/// The free blocks that xfs_db lists, and how many of them are kept for the trees to grow, in bytes.
+/// The free blocks that `xfs_db` lists, and how many of them are kept for the trees to grow, in bytes.
 fn listed(image: &Image, block_size: u64) -> (FreeRuns, u64) {
     let group_blocks = field(image, "sb 0", "agblocks");
     let output = xfs_db(image, &["freesp -d"]);
@@ -207,7 +209,10 @@ fn what_is_not_clean_is_taken_whole() {
     let image = mkfs(400 * MIB, &[]);
     with_mounted(
         &image,
-        &format!("{SCATTER}; sync -f .; cp --sparse=always {path} {path}.live", path = image.path_str()),
+        &format!(
+            "{SCATTER}; sync -f .; cp --sparse=always {path} {path}.live",
+            path = image.path_str()
+        ),
     );
     check(&image);
     let live = std::fs::read(format!("{}.live", image.path_str())).unwrap();

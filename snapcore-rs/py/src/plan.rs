@@ -179,4 +179,16 @@ impl Plan {
         let codec = self::codec(codec)?;
         Ok(Stream::new(py.detach(|| self.0.raw_gzip(codec, threads))?))
     }
+
+    #[pyo3(signature = (*, partition, threads = None, codec = None))]
+    fn ntfsclone(
+        &self,
+        py: Python<'_>,
+        partition: u32,
+        threads: Option<usize>,
+        codec: Option<&str>,
+    ) -> Result<Stream> {
+        let codec = self::codec(codec)?;
+        Ok(Stream::new(py.detach(|| self.0.ntfsclone(partition, codec, threads))?))
+    }
 }

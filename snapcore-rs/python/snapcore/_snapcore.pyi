@@ -176,6 +176,18 @@ class Plan:
         `threads` compress (by default one a core); two more hash. The bytes do not depend on it.
         """
 
+    def ntfsclone(
+        self, *, partition: int, threads: int | None = None, codec: str | None = None
+    ) -> Stream:
+        """Starts the stream of one gzip file of ntfsclone's image of a partition.
+
+        `partition` is its number, 0 where there is no table.
+
+        Inflated it is what `ntfsclone --save-image` writes; parts count in bytes of the image.
+        UsageError: there is no such partition, or it holds no NTFS, or one that is not in good
+        order: the sentence says why and to take a raw snapshot instead.
+        """
+
 @final
 class Part:
     """A run of frames, to be stored as one object; a read-only buffer.

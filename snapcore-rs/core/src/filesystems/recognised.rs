@@ -22,6 +22,8 @@ const RAID_MAGIC: [u8; 4] = 0xa92b_4efc_u32.to_le_bytes();
 const SIGNS: &[Sign] = &[
     sign("LUKS", 0, b"LUKS\xba\xbe"),
     sign("BitLocker", 3, b"-FVE-FS-"),
+    // "To Go": behind a boot sector like FAT's.
+    sign("BitLocker", 424, b"\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01"),
     sign(RAID, 0, &RAID_MAGIC),
     sign(RAID, 4096, &RAID_MAGIC),
     sign("btrfs", 0x1_0040, b"_BHRfS_M"),

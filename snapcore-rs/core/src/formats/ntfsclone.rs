@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::filesystems::{FreeRuns, Usage, Volume, ntfs};
+use crate::filesystems::{self, FreeRuns, Usage, Volume};
 use crate::source::Source;
 
 /// "\0ntfsclone-image", major version 10, minor version 1 (since when the backup boot sector is in the image).
@@ -52,12 +52,13 @@ impl Image {
     /// Of the volume at these bytes of the disk. Refuses what is not NTFS or not in good order.
     pub fn new(disk: Arc<dyn Source>, volume: Range<u64>) -> Result<Self> {
         let length = volume.end.saturating_sub(volume.start);
-        let found = ntfs::probe(&Volume::new(&*disk, volume.start, length))?;
+        let found = filesystems::probe(&Volume::new(&*disk, volume.start, length))?;
         let refused = |reason: &str| {
             Error::usage(format!(
                 "{reason} An ntfsclone image can be made only of an NTFS volume in good order: take a raw snapshot instead."
             ))
         };
+        let found = found.filter(|found| found.kind == "NTFS");
         let found = found.ok_or_else(|| refused("There is no NTFS here."))?;
         let free = match found.usage {
             Usage::Mapped { free, .. } => free,

@@ -1,7 +1,8 @@
 //! Which clusters are surely free.
 //!
 //! $Bitmap has no checksum: one wrong bit would lose a cluster of a file. So no cluster is free that any record
-//! in use has in one of its runs; where $Bitmap says otherwise, the volume is taken whole. That reads all of $MFT once.
+//! in use has in one of its runs; where $Bitmap says otherwise, the volume is taken whole. That reads $MFT once, but for long stretches of
+//! records that its own map calls unused.
 
 use super::super::{Fault, FreeRuns, Volume, clear_runs};
 use super::boot::Boot;
@@ -64,13 +65,17 @@ fn check(free: &FreeRuns, mft: &Mft<'_>, boot: &Boot, volume: &Volume<'_>) -> Re
     let mut first = 0;
     while first < mft.records() {
         let count = (mft.records() - first).min(chunk_records);
-        let bytes = &mut chunk[..usize::try_from(count).unwrap_or(0) * boot.record_size];
-        mft.clusters().read(volume, first * boot.record_size as u64, bytes)?;
         // The map may end before the records that were ever written do: those behind are not in use.
         let mapped = in_use.size().saturating_sub(first / 8).min(bits.len() as u64);
         let (map, rest) = bits.split_at_mut(usize::try_from(mapped).unwrap_or(0));
         in_use.read(volume, first / 8, map)?;
         rest.fill(0);
+        if bits.iter().all(|&byte| byte == 0) {
+            first += count;
+            continue;
+        }
+        let bytes = &mut chunk[..usize::try_from(count).unwrap_or(0) * boot.record_size];
+        mft.clusters().read(volume, first * boot.record_size as u64, bytes)?;
         for (index, record) in bytes.chunks_exact_mut(boot.record_size).enumerate() {
             let number = first + index as u64;
             match Record::open(record) {

@@ -37,17 +37,8 @@ const DIRTY: u16 = 0x0001;
 const NO_SHORT_NAMES: u16 = 0x0080;
 
 const NTFS_ID: &[u8] = b"NTFS    ";
-const BITLOCKER_ID: &[u8] = b"-FVE-FS-";
-/// Where volumes that are encrypted in place of FAT's boot sector tell so: "`BitLocker` To Go".
-const BITLOCKER_GUID: (usize, [u8; 16]) = (
-    424,
-    [
-        0x3b, 0xd6, 0x67, 0x49, 0x29, 0x2e, 0xd8, 0x4a, 0x83, 0x99, 0xf6, 0xa3, 0x39, 0xe3, 0xd0,
-        0x01,
-    ],
-);
 
-/// Tells NTFS and `BitLocker`.
+/// Tells NTFS.
 pub fn probe(volume: &Volume<'_>) -> Result<Option<FileSystem>> {
     match examine(volume) {
         Ok(found) => Ok(found),
@@ -60,14 +51,6 @@ pub fn probe(volume: &Volume<'_>) -> Result<Option<FileSystem>> {
 fn examine(volume: &Volume<'_>) -> std::result::Result<Option<FileSystem>, Fault> {
     let mut sector = [0; Boot::LENGTH];
     volume.read(0, &mut sector)?;
-    let (at, guid) = BITLOCKER_GUID;
-    if &sector[3..11] == BITLOCKER_ID || sector[at..at + guid.len()] == guid {
-        let reason = "The volume is encrypted with BitLocker.";
-        return Ok(Some(FileSystem {
-            size: volume.length(),
-            ..FileSystem::whole("BitLocker", reason)
-        }));
-    }
     if &sector[3..11] != NTFS_ID {
         return Ok(None);
     }

@@ -37,9 +37,6 @@ pub fn check(superblock: &Superblock, volume: &Volume<'_>) -> Result<(), Fault> 
     let range = superblock.log();
     let log = volume.part(range.start, range.end - range.start);
     let rounds = rounds(&log)?;
-    if rounds.newest == 0 {
-        return Err(unclean("its log was wiped"));
-    }
     let head = rounds.head.unwrap_or(rounds.blocks);
     // A record may go on at the log's start.
     let start = rounds.record.or(rounds.older_record).ok_or_else(|| unclean("its log is empty"))?;
@@ -86,6 +83,9 @@ fn rounds(log: &Volume<'_>) -> Result<Rounds, Fault> {
             let round = Bytes(block).be32(if is_header { 4 } else { 0 })?;
             if at == 0 {
                 rounds.newest = round;
+            }
+            if rounds.newest == 0 {
+                return Err(unclean("its log was wiped"));
             }
             if round != rounds.newest && rounds.head.is_none() {
                 rounds.head = Some(at);
