@@ -1,9 +1,9 @@
 //! Which runs of a disk hold what.
 //!
-//! An [`ExtentMap`] covers its disk without a gap or an overlap, neighbours differ in kind, and it never
-//! holds more than [`MOST_EXTENTS`] entries: on a disk more scattered than that the smallest runs
-//! of zeros are taken for data, which costs reading them and is never wrong. Unused runs are never joined
-//! with data: what they hold must not reach a snapshot.
+//! An [`ExtentMap`] covers its disk without a gap or an overlap, neighbours differ in kind, and it
+//! never holds more than [`MOST_EXTENTS`] entries: on a disk more scattered than that the smallest
+//! runs of zeros are taken for data, which costs reading them and is never wrong. Unused runs are
+//! never joined with data: what they hold must not reach a snapshot.
 
 use std::ops::Range;
 
@@ -128,7 +128,8 @@ impl Builder {
         ExtentMap { size: self.end, extents: self.extents }
     }
 
-    /// Makes data of the runs of zeros under twice the last limit. False where that cannot help any more.
+    /// Makes data of the runs of zeros under twice the last limit. False where that cannot help any
+    /// more.
     fn coarsen(&mut self) -> bool {
         if self.smallest_zero > self.end {
             return false;

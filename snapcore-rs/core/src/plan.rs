@@ -9,7 +9,8 @@ use crate::formats::gzip::Gzip;
 use crate::pipeline::{self, Stream};
 use crate::source::{Disk, Source};
 
-/// A disk and the extents of it, as they were when it was planned. Streams made of it keep the disk open.
+/// A disk and the extents of it, as they were when it was planned. Streams made of it keep the disk
+/// open.
 #[derive(Clone, Debug)]
 pub struct Plan {
     disk: Arc<Disk>,
@@ -17,8 +18,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Asks the disk for its extents. With `skip_unused`, space that is surely free in its file system is not read; no file system
-    /// is understood yet, so nothing is.
+    /// Asks the disk for its extents. With `skip_unused`, space that is surely free in its file
+    /// system is not read; no file system is understood yet, so nothing is.
     pub fn new(disk: Arc<Disk>, _skip_unused: bool) -> Result<Self> {
         let extents = Arc::new(disk.extents()?);
         Ok(Self { disk, extents })

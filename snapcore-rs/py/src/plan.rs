@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use snapcore::ExtentKind;
+use snapcore::error::guard;
 
 use crate::errors::{Result, codec};
 use crate::stream::Stream;
@@ -74,6 +75,6 @@ impl Plan {
         codec: Option<&str>,
     ) -> Result<Stream> {
         let codec = self::codec(codec)?;
-        Ok(Stream::new(py.detach(|| self.0.raw_gzip(codec, threads))?))
+        Ok(Stream::new(py.detach(|| guard(|| self.0.raw_gzip(codec, threads)))?))
     }
 }
