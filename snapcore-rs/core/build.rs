@@ -1,7 +1,8 @@
-//! Chooses the deflate codec: ISA-L where its header and library are on this machine, else pure Rust alone.
+//! Chooses the deflate codec: ISA-L where its header and library are on this machine, else pure
+//! Rust alone.
 //!
-//! The header is asked through a few lines of C (`isal_shim.c`), so that no struct layout of ISA-L is
-//! copied into Rust and any 2.x release fits. `SNAPCORE_ISAL=0` leaves it out, `SNAPCORE_ISAL=1`
+//! The header is asked through a few lines of C (`isal_shim.c`), so that no struct layout of ISA-L
+//! is copied into Rust and any 2.x release fits. `SNAPCORE_ISAL=0` leaves it out, `SNAPCORE_ISAL=1`
 //! makes its absence an error.
 
 use std::path::PathBuf;
@@ -43,7 +44,8 @@ fn bind_isal() -> Result<(), String> {
     Ok(())
 }
 
-/// The C compiler knows its library folders; it prints the bare name back where there is no such file.
+/// The C compiler knows its library folders; it prints the bare name back where there is no such
+/// file.
 fn find_library(build: &cc::Build) -> Result<(), String> {
     let compiler =
         build.try_get_compiler().map_err(|error| format!("there is no C compiler: {error}"))?;

@@ -1,4 +1,5 @@
-//! Streams a disk to nowhere, or to standard output: `raw_gzip DISK [THREADS] [CODEC] [-o]`. For profiles and comparisons.
+//! Streams a disk to nowhere, or to standard output: `raw_gzip DISK [THREADS] [CODEC] [-o]`. For
+//! profiles and comparisons.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! CRC-32 as gzip uses it (RFC 1952), and its algebra.
 //!
-//! Frames are summed by whoever compresses them, in any order; here the sums are joined. With `⊗` for
-//! the product of polynomials modulo the CRC's, a register that runs over n zero bytes is multiplied by
-//! x^(8n). That power takes O(log n) products, so a terabyte of zeros costs nothing.
+//! Frames are summed by whoever compresses them, in any order; here the sums are joined. With `⊗`
+//! for the product of polynomials modulo the CRC's, a register that runs over n zero bytes is
+//! multiplied by x^(8n). That power takes O(log n) products, so a terabyte of zeros costs nothing.
 
 const POLYNOMIAL: u32 = 0xedb8_8320; // reflected: bit 31 is the coefficient of x^0
 const ONE: u32 = 1 << 31;

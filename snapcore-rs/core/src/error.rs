@@ -1,6 +1,8 @@
-//! The one error of this crate: what kind it is, one sentence that says what happened, and its cause.
+//! The one error of this crate: what kind it is, one sentence that says what happened, and its
+//! cause.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +90,16 @@ impl Error {
     pub fn offset(&self) -> Option<u64> {
         self.offset
     }
+}
+
+/// Makes an error of a panic. What `work` was changing must not be used again after one.
+pub fn guard<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words =
+            words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        Err(Error::internal(format!("snapcore panicked: {words}.")))
+    })
 }
 
 impl fmt::Display for Error {

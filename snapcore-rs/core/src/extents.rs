@@ -152,7 +152,8 @@ impl Builder {
         ExtentMap { size: self.end, extents: self.extents }
     }
 
-    /// Makes data of the runs of zeros under twice the last limit. False where that cannot help any more.
+    /// Makes data of the runs of zeros under twice the last limit. False where that cannot help any
+    /// more.
     fn coarsen(&mut self) -> bool {
         if self.smallest_zero > self.end {
             return false;

@@ -1,10 +1,13 @@
 //! Disks into streams of parts.
 //!
 //! What must always hold:
-//! - The same bytes of a disk give the same bytes of a stream, whatever the number of threads and their timing.
-//! - No byte of a disk is ever made up: what could not be read ends the stream with an error that names the offset.
+//! - The same bytes of a disk give the same bytes of a stream, whatever the number of threads and
+//!   their timing.
+//! - No byte of a disk is ever made up: what could not be read ends the stream with an error that
+//!   names the offset.
 //! - Memory is bounded by the depth of the queues, whatever the disk ([`pipeline`] has the sum).
-//! - A frame decodes alone; a part ends by the rule in [`parts`], which depends on nothing but the bytes.
+//! - A frame decodes alone; a part ends by the rule in [`parts`], which depends on nothing but the
+//!   bytes.
 //!
 //! The way of a byte: [`source`] reads it, as far as [`extents`] says that there is something to read ([`layout`] knows from
 //! [`partitions`], [`lvm`] and [`filesystems`] what is surely free); a

@@ -1,13 +1,14 @@
 //! Cutting a stream into parts.
 //!
-//! What must always hold: a part ends at the first boundary of [`BOUNDARY`] bytes of the source at which it holds
-//! [`LEAST`] bytes or more, and at no other place but the end of the source. So a part's place depends on nothing
-//! but the bytes since the part's begin, a change of the disk moves few boundaries, and only a file's last or only part
-//! is under [`LEAST`]. The longest: short of [`LEAST`] at one boundary, it takes at most [`BOUNDARY`] bytes of
-//! incompressible source more: [`MOST`].
+//! What must always hold: a part ends at the first boundary of [`BOUNDARY`] bytes of the source at
+//! which it holds [`LEAST`] bytes or more, and at no other place but the end of the source. So a
+//! part's place depends on nothing but the bytes since the part's begin, a change of the disk moves
+//! few boundaries, and only a file's last or only part is under [`LEAST`]. The longest: short of
+//! [`LEAST`] at one boundary, it takes at most [`BOUNDARY`] bytes of incompressible source more:
+//! [`MOST`].
 //!
-//! A cut waits for the next frame, so that what a format puts behind the last frame joins the last part, even where
-//! the source ends at a boundary.
+//! A cut waits for the next frame, so that what a format puts behind the last frame joins the last
+//! part, even where the source ends at a boundary.
 //!
 //! Long runs of the same frame (zeros) make equal parts: such a part is made once, and given
 //! again as often as it occurs, with hashes that are worked out once.
@@ -41,7 +42,8 @@ pub struct FrameEntry {
     pub source_length: u32,
 }
 
-/// Buffers of parts that were let go, for the parts to come: touching fresh memory costs as much as a third of hashing it.
+/// Buffers of parts that were let go, for the parts to come: touching fresh memory costs as much as
+/// a third of hashing it.
 ///
 /// Holds at most [`Pool::KEPT`] of them, that is 34 MiB.
 #[derive(Debug, Default)]
@@ -219,7 +221,8 @@ impl<O: Outlet> Cutter<O> {
         &mut self.outlet
     }
 
-    /// Appends bytes that belong to the format. They may only stand before the first and behind the last frame.
+    /// Appends bytes that belong to the format. They may only stand before the first and behind the
+    /// last frame.
     pub fn envelope(&mut self, bytes: &[u8]) -> Result<()> {
         if bytes.len() > ENVELOPE / 2 {
             return Err(Error::internal("A format's envelope is larger than parts have room for."));

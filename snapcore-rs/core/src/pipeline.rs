@@ -6,18 +6,18 @@
 //! zeros, encode        parts, in order    file, in order
 //! ```
 //! What must always hold:
-//! - Order: workers take a frame and its place in the queue to the assembler in one step under one lock; the
-//!   assembler waits for the oldest frame. Thus neither parts nor errors depend on timing: an error comes after all
-//!   parts before it.
-//! - Memory: at most [`PARTS`] parts with memory of their own, of [`MOST`](crate::parts::MOST) (68 MiB, plus the pool's spare 34) are inside a stream; a caller who is slow stops the
-//!   assembler, which stops the workers. Each worker has one frame of source (1 MiB) and its encoder (1.2 MiB); at
-//!   most 2n + 4 encoded frames of 1 MiB wait for the assembler. With 2 workers 115 MiB at the very worst, half of that on data that
-//!   compresses; with [`MOST_THREADS`] 175 MiB.
+//! - Order: workers take a frame and its place in the queue to the assembler in one step under one
+//!   lock; the assembler waits for the oldest frame. Thus neither parts nor errors depend on
+//!   timing: an error comes after all parts before it.
+//! - Memory: at most [`PARTS`] parts with memory of their own, of [`MOST`](crate::parts::MOST) (68
+//!   MiB, plus the pool's spare 34) are inside a stream; a caller who is slow stops the assembler,
+//!   which stops the workers. Each worker has one frame of source (1 MiB) and its encoder (1.2
+//!   MiB); at most 2n + 4 encoded frames of 1 MiB wait for the assembler. With 2 workers 115 MiB at
+//!   the very worst, half of that on data that compresses; with [`MOST_THREADS`] 175 MiB.
 //! - End: every thread ends when the one it takes from or gives to has ended, so that an error, a
-//!   panic, [`Stream::cancel`] or [`Stream::close`] anywhere ends them all; closing waits for them. No thread waits
-//!   for another in both directions.
+//!   panic, [`Stream::cancel`] or [`Stream::close`] anywhere ends them all; closing waits for them.
+//!   No thread waits for another in both directions.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -28,7 +28,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::FRAME_SIZE;
 use crate::codecs::Compressed;
 use crate::digests::{Digest, Md5, Md5Sum, Sha256, Sha256Sum, md5};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, guard};
 use crate::extents::ExtentMap;
 use crate::formats::{Encoded, Encoder, Format};
 use crate::parts::{Cutter, Outlet, Part};
@@ -37,9 +37,9 @@ use crate::zeros::all_zero;
 
 /// Parts inside a stream: one filled, one hashed, two waiting.
 pub const PARTS: usize = 4;
-/// Parts that may wait for a hasher, or behind it. Only repeated ones, which take no memory, ever come to more than
-/// [`PARTS`]: on a sparse disk the workers go on with the next data while the zeros before it are being hashed. Measured on
-/// 1 TiB with 1 GiB of data in 64 places: @@.
+/// Parts that may wait for a hasher, or behind it. Only repeated ones, which take no memory, ever
+/// come to more than [`PARTS`]: on a sparse disk the workers go on with the next data while the
+/// zeros before it are being hashed. Measured on 1 TiB with 1 GiB of data in 64 places: @@.
 const QUEUE: usize = 256;
 /// Workers at most: the whole file's MD5 is sequential, and at 625 MB/s of output eight fill it.
 pub const MOST_THREADS: usize = 16;
@@ -95,7 +95,8 @@ impl Shared {
     }
 }
 
-/// A panic in another thread is told by its own error; what the lock guards is whole at every moment.
+/// A panic in another thread is told by its own error; what the lock guards is whole at every
+/// moment.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -147,7 +148,8 @@ pub fn start<F: Format>(
 
     let (pieces_in, pieces_out) = bounded(2 * threads + 4);
     let (spare_in, spare_out) = bounded(2 * threads + 4);
-    // All that was sent to one hasher was sent to the other or is next: they never wait for each other.
+    // All that was sent to one hasher was sent to the other or is next: they never wait for each
+    // other.
     let (to_md5, md5_from) = bounded(QUEUE);
     let (to_sha256, sha256_from) = bounded(QUEUE);
     let (md5_to, from_md5) = bounded(QUEUE);
@@ -413,21 +415,18 @@ struct Crew {
 }
 
 impl Crew {
-    /// Whatever `work` ends with, a panic included, is told by [`Shared`] once its channels have closed.
+    /// Whatever `work` ends with, a panic included, is told by [`Shared`] once its channels have
+    /// closed.
     fn spawn(
         &mut self,
         name: &str,
         work: impl FnOnce() -> Result<()> + Send + 'static,
     ) -> Result<()> {
         let shared = Arc::clone(&self.shared);
-        let body = move || match catch_unwind(AssertUnwindSafe(work)) {
-            // Cancelled is also how a thread says that somebody else hung up: not the cause of anything.
-            Ok(Err(error)) if error.kind() != ErrorKind::Cancelled => shared.fail(error),
-            Ok(_) => {}
-            Err(panic) => shared.fail(Error::internal(format!(
-                "A thread of snapcore panicked: {}.",
-                words(&*panic)
-            ))),
+        let body = move || match guard(work) {
+            // Cancelled is also how a thread says that somebody else hung up: no cause of anything.
+            Err(error) if error.kind() != ErrorKind::Cancelled => shared.fail(error),
+            Ok(()) | Err(_) => {}
         };
         let handle =
             std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(|error| {
@@ -443,14 +442,6 @@ impl Crew {
             let _ = handle.join();
         }
     }
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no reason given")
 }
 
 /// The caller's ends of the channels. Letting them go ends all threads.
@@ -479,8 +470,9 @@ pub enum Turn {
 
 /// Parts of a file, in order, from threads that run ahead of the caller as far as memory allows.
 ///
-/// Any number of threads may take parts at the same time; each part goes to one of them. After an error or
-/// [`Stream::cancel`] every call gives that error. Letting go of a stream ends its threads and waits for them.
+/// Any number of threads may take parts at the same time; each part goes to one of them. After an
+/// error or [`Stream::cancel`] every call gives that error. Letting go of a stream ends its threads
+/// and waits for them.
 pub struct Stream {
     shared: Arc<Shared>,
     size: u64,
@@ -505,7 +497,8 @@ impl Stream {
         }
     }
 
-    /// The next part, if there is one in time. `patience` does not count the time that another thread takes to get its part.
+    /// The next part, if there is one in time. `patience` does not count the time that another
+    /// thread takes to get its part.
     pub fn wait(&self, patience: Duration) -> Result<Turn> {
         let mut state = lock(&self.state);
         if let Some(outcome) = &state.outcome {

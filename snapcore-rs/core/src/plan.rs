@@ -12,7 +12,8 @@ use crate::layout::Layout;
 use crate::pipeline::{self, Stream};
 use crate::source::{Disk, Source};
 
-/// A disk and the extents of it, as they were when it was planned. Streams made of it keep the disk open.
+/// A disk and the extents of it, as they were when it was planned. Streams made of it keep the disk
+/// open.
 #[derive(Clone, Debug)]
 pub struct Plan {
     disk: Arc<Disk>,

@@ -1,11 +1,10 @@
 //! Where bytes come from.
 //!
-//! A source gives exactly the bytes asked for or an error with the offset of the first byte that it could not
-//! give: never fewer, never made up. Nothing is mapped into memory: a file that shrinks under a
-//! mapping kills the process.
+//! A source gives exactly the bytes asked for or an error with the offset of the first byte that it
+//! could not give: never fewer, never made up. Nothing is mapped into memory: a file that shrinks
+//! under a mapping kills the process.
 
 use std::fs::File;
-use std::ops::Range;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -27,9 +26,6 @@ pub trait Source: Send + Sync {
     /// Fills `buffer` from `offset`, or says at which byte that failed.
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
 
-    /// Tells that this range will be read soon.
-    fn prefetch(&self, _range: Range<u64>) {}
-
     /// Called once all has been read: is the source still what it was?
     fn confirm(&self) -> Result<()> {
         Ok(())
@@ -50,7 +46,8 @@ impl Disk {
     /// Opens a disk. Refuses what is neither regular file nor block device, and what is empty.
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
-        // NONBLOCK: a FIFO must be refused, not waited for. It means nothing to files and block devices.
+        // NONBLOCK: a FIFO must be refused, not waited for. It means nothing to files and block
+        // devices.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file =
             rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(|errno| {
@@ -105,7 +102,8 @@ impl Disk {
         self.sector_size
     }
 
-    /// Data and holes as the file system tells them. A block device, and a file system that does not tell, are all data.
+    /// Data and holes as the file system tells them. A block device, and a file system that does
+    /// not tell, are all data.
     pub fn extents(&self) -> Result<ExtentMap> {
         if self.is_block_device {
             return Ok(ExtentMap::all_data(self.size));
@@ -198,12 +196,6 @@ impl Source for Disk {
             }
         }
         Ok(())
-    }
-
-    fn prefetch(&self, range: Range<u64>) {
-        if let Some(length) = std::num::NonZeroU64::new(range.end.saturating_sub(range.start)) {
-            let _ = rustix::fs::fadvise(&self.file, range.start, Some(length), Advice::WillNeed);
-        }
     }
 
     /// Also tells a file that lost nothing but holes, which nobody reads.

@@ -2,8 +2,8 @@
 
 /// Whether every byte is zero. True for no bytes.
 ///
-/// Blocks of 256 bytes are folded without a branch, which the compiler turns into wide ORs; the first
-/// block that holds anything ends the search, so that data costs next to nothing.
+/// Blocks of 256 bytes are folded without a branch, which the compiler turns into wide ORs; the
+/// first block that holds anything ends the search, so that data costs next to nothing.
 pub fn all_zero(bytes: &[u8]) -> bool {
     let (blocks, rest) = bytes.as_chunks::<256>();
     blocks.iter().all(|block| block.iter().fold(0, |seen, byte| seen | byte) == 0)

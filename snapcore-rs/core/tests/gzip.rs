@@ -1,4 +1,5 @@
-//! The stream is one standard gzip member of exactly the source, in parts by the rule, whatever the source.
+//! The stream is one standard gzip member of exactly the source, in parts by the rule, whatever the
+//! source.
 
 mod sources;
 
@@ -60,7 +61,8 @@ fn check_parts(parts: &[HashedPart], summary: &Summary, size: u64) {
             assert!(bytes.len() >= LEAST);
             assert_eq!(source_offset % BOUNDARY, 0);
         }
-        // Frames lie one behind the other, with nothing between them, and held too little at every earlier boundary.
+        // Frames lie one behind the other, with nothing between them, and held too little at every
+        // earlier boundary.
         let mut end = if first { HEADER.len() } else { 0 };
         let mut at = part.source_offset();
         for frame in part.frames() {
@@ -205,7 +207,8 @@ fn the_number_of_threads_changes_no_byte() {
 #[test]
 fn zeros_are_the_same_parts_wherever_they_lie_and_whether_they_were_read() {
     let gib = 1024 * MIB;
-    // The first part holds the header; a data part then moves the zeros; the last part holds the trailer.
+    // The first part holds the header; a data part then moves the zeros; the last part holds the
+    // trailer.
     let holes = Runs::new(&[(Content::Noise, 16 * MIB), (Content::Hole, 5 * gib)]);
     let (of_holes, summary) = take(&holes, Codec::DEFAULT, 2);
     assert_eq!(summary.bytes_read, 16 * MIB);
@@ -231,7 +234,8 @@ fn zeros_are_the_same_parts_wherever_they_lie_and_whether_they_were_read() {
 
 #[test]
 fn a_sparse_terabyte_is_summed_right() {
-    // Checked without its bytes: ISIZE is the size modulo 2^32, and the CRC is that of the data with zeros appended.
+    // Checked without its bytes: ISIZE is the size modulo 2^32, and the CRC is that of the data
+    // with zeros appended.
     let tib = 1 << 40;
     let source = Runs::new(&[(Content::Text, 3 * MIB), (Content::Hole, tib + 17)]);
     let (parts, summary) = take(&source, Codec::DEFAULT, 2);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
+use snapcore::error::guard;
 use snapcore::source::Source;
 
 use crate::errors::Result;
@@ -33,7 +34,7 @@ impl Disk {
 impl Disk {
     #[new]
     fn new(py: Python<'_>, path: PathBuf) -> Result<Self> {
-        let disk = py.detach(|| snapcore::Disk::open(&path))?;
+        let disk = py.detach(|| guard(|| snapcore::Disk::open(&path)))?;
         let (size, sector_size) = (disk.size(), disk.sector_size());
         Ok(Self { opened: Mutex::new(Some(Arc::new(disk))), path, size, sector_size })
     }
@@ -56,7 +57,7 @@ impl Disk {
     #[pyo3(signature = (*, skip_unused = true))]
     fn plan(&self, py: Python<'_>, skip_unused: bool) -> Result<Plan> {
         let disk = self.open()?;
-        Ok(Plan(py.detach(|| snapcore::Plan::new(disk, skip_unused))?))
+        Ok(Plan(py.detach(|| guard(|| snapcore::Plan::new(disk, skip_unused)))?))
     }
 
     fn close(&self) {

@@ -20,7 +20,8 @@ impl From<Raised> for PyErr {
     }
 }
 
-/// With the path and the offset where the exception has them, and the cause in the core's words as a note.
+/// With the path and the offset where the exception has them, and the cause in the core's words as
+/// a note.
 fn exception(py: Python<'_>, error: &snapcore::Error) -> PyResult<PyErr> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let module =

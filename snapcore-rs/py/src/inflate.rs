@@ -6,6 +6,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use snapcore::codecs;
+use snapcore::error::guard;
 use snapcore::formats::gzip;
 
 use crate::errors::{Raised, codec};
@@ -27,7 +28,9 @@ pub(crate) fn inflate<'py>(
             format!("A frame holds at most {} bytes, not {source_length}.", snapcore::FRAME_SIZE);
         return Err(Raised::from(snapcore::Error::corrupt(sentence)).into());
     }
-    let frame = py.detach(|| codecs::inflate(codec, &data, source_length)).map_err(Raised::from)?;
+    let frame = py
+        .detach(|| guard(|| codecs::inflate(codec, &data, source_length)))
+        .map_err(Raised::from)?;
     Ok(PyBytes::new(py, &frame))
 }
 
@@ -62,7 +65,7 @@ impl PartReader {
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let frame = py
-            .detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).next_frame())
+            .detach(|| guard(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).next_frame()))
             .map_err(Raised::from)?;
         Ok(frame.map(|bytes| PyBytes::new(py, &bytes)))
     }

@@ -1,4 +1,5 @@
-//! snapcore as Python sees it: arguments are converted, the interpreter is let go, the core works, errors are mapped.
+//! snapcore as Python sees it: arguments are converted, the interpreter is let go, the core works,
+//! errors are mapped.
 //!
 //! No call here reads, compresses, hashes or waits while it holds the interpreter.
 

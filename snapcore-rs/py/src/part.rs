@@ -84,7 +84,8 @@ impl Part {
         view: *mut ffi::Py_buffer,
         flags: c_int,
     ) -> PyResult<()> {
-        // SAFETY: the interpreter calls this as bf_getbuffer; the class is frozen and a part never changes.
+        // SAFETY: the interpreter calls this as bf_getbuffer; the class is frozen and a part never
+        // changes.
         unsafe { crate::buffer::fill(this.as_any(), this.get().0.part.bytes(), view, flags) }
     }
 }

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 use snapcore::ExtentKind;
+use snapcore::error::guard;
 
 use crate::errors::{Result, codec};
 use crate::stream::Stream;
@@ -177,7 +178,7 @@ impl Plan {
         codec: Option<&str>,
     ) -> Result<Stream> {
         let codec = self::codec(codec)?;
-        Ok(Stream::new(py.detach(|| self.0.raw_gzip(codec, threads))?))
+        Ok(Stream::new(py.detach(|| guard(|| self.0.raw_gzip(codec, threads)))?))
     }
 
     #[pyo3(signature = (*, partition, threads = None, codec = None))]

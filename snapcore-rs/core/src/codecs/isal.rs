@@ -1,11 +1,15 @@
 //! ISA-L, the one module of this crate with `unsafe`: calls through `isal_shim.c` into C.
 //!
-//! The C side keeps no pointer after a call returns and its structs hold plain bytes and pointers into themselves or
-//! into the call's buffers, so both structs are memory that Rust owns, aligned to 64 and freed as usual.
+//! The C side keeps no pointer after a call returns and its structs hold plain bytes and pointers
+//! into themselves or into the call's buffers, so both structs are memory that Rust owns, aligned
+//! to 64 and freed as usual.
 
 use crate::error::{Error, Result};
 
 use super::Step;
+use place::Place;
+
+mod place;
 
 /// ISA-L takes lengths as 32 bits; frames and parts are far below.
 const MOST: usize = 1 << 30;
@@ -49,12 +53,11 @@ impl Memory {
 }
 
 #[derive(Debug)]
-pub(super) struct Deflater(Memory);
+pub(super) struct Deflater(Place);
 
 impl Deflater {
-    #[allow(clippy::unnecessary_wraps)] // as the other constructors of codecs
     pub(super) fn new() -> Result<Self> {
-        Ok(Self(Memory::new(snapcore_isal_deflate_size())))
+        Place::new(snapcore_isal_deflate_size()).map(Self)
     }
 
     /// The compressed length, or None if it does not fit into `out`.
@@ -62,8 +65,9 @@ impl Deflater {
         // STATELESS_OVERFLOW in igzip_lib.h
         const OVERFLOW: i64 = -1;
         let (input_length, capacity) = (length(frame.len())?, length(out.len())?);
-        // SAFETY: the memory has the size the C side asked for and 64-byte alignment; input and output are valid for
-        // the lengths given with them, cannot overlap (one is shared, the other exclusive), and no pointer outlives the call.
+        // SAFETY: the memory has the size the C side asked for and 64-byte alignment; input and
+        // output are valid for the lengths given with them, cannot overlap (one is shared, the
+        // other exclusive), and no pointer outlives the call.
         let code = unsafe {
             snapcore_isal_deflate(
                 self.0.pointer(),
@@ -96,8 +100,9 @@ impl Inflater {
     pub(super) fn step(&mut self, input: &[u8], out: &mut [u8]) -> Result<Step> {
         let mut read = length(input.len().min(MOST))?;
         let mut written = length(out.len().min(MOST))?;
-        // SAFETY: the memory was initialised by `new` and holds no pointer that is used before this call sets it anew;
-        // input and output are valid for the lengths given with them; no pointer outlives the call's use of it.
+        // SAFETY: the memory was initialised by `new` and holds no pointer that is used before this
+        // call sets it anew; input and output are valid for the lengths given with them; no pointer
+        // outlives the call's use of it.
         let code = unsafe {
             snapcore_isal_inflate(
                 self.0.pointer(),

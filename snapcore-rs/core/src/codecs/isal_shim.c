@@ -1,12 +1,12 @@
-/* The two calls of ISA-L that snapcore makes, each on whole buffers and without state that outlives it.
- * Compiled against the installed <isa-l.h>, so that its struct layouts never have to be known to Rust. */
+/* The two calls of ISA-L that snapcore makes. Compiled against the installed <isa-l.h>, so that its
+ * struct layouts never have to be known to Rust. */
 #include <isa-l.h>
 #include <stdint.h>
 #include <string.h>
 
-/* Level 1 with room for 64 Ki tokens a block. Measured on a Debian ext4 disk and on /usr (Zen 4, one thread, 1 MiB
- * frames; MB/s and compressed share of the disk): level 0 524 .4396; level 1 with 16 Ki 444 .3816, 32 Ki 447 .3841,
- * 64 Ki 529 .3865, 128 Ki 524 .3888; level 2 with 64 Ki 502 .3816; level 3 272 .3741. */
+/* Level 1 with room for 64 Ki tokens a block. Measured on a Debian ext4 disk (Zen 4, one thread, 1 MiB
+ * frames; MB/s, and the compressed share): level 0 524 .4396; level 1 with 16 Ki tokens 444 .3816,
+ * 32 Ki 447 .3841, 64 Ki 529 .3865, 128 Ki 524 .3888; level 2 with 64 Ki 502 .3816; level 3 272 .3741. */
 #define LEVEL 1
 #define LEVEL_BUFFER ISAL_DEF_LVL1_LARGE
 
@@ -22,15 +22,15 @@ size_t snapcore_isal_deflate_size(void)
 	return sizeof(struct snapcore_isal_deflate);
 }
 
-/* Raw deflate blocks, none final, ending on a byte. Gives the bytes written, or a negative ISA-L code. */
+/* Raw deflate blocks, none final, ending on a byte. Gives the bytes written, or a negative code. */
 int64_t snapcore_isal_deflate(struct snapcore_isal_deflate *self, const uint8_t *in, uint32_t in_length,
 			      uint8_t *out, uint32_t out_capacity)
 {
 	int code;
 
-	isal_deflate_stateless_init(&self->stream);
 	/* Nothing of an earlier frame may reach the output: same frame, same bytes. Costs 1 % at most. */
-	memset(self->level_buffer, 0, sizeof(self->level_buffer));
+	memset(self, 0, sizeof(*self));
+	isal_deflate_stateless_init(&self->stream);
 	self->stream.level = LEVEL;
 	self->stream.level_buf = self->level_buffer;
 	self->stream.level_buf_size = sizeof(self->level_buffer);
@@ -59,8 +59,8 @@ void snapcore_isal_inflate_begin(struct inflate_state *self)
 	self->crc_flag = ISAL_DEFLATE;
 }
 
-/* One step: moves *in_length and *out_length to what was used. Gives 1 after the final block, 0 before, or a
- * negative ISA-L code. */
+/* One step: moves *in_length and *out_length to what was used. Gives 1 after the final block, 0 before,
+ * or a negative ISA-L code. */
 int snapcore_isal_inflate(struct inflate_state *self, const uint8_t *in, uint32_t *in_length, uint8_t *out,
 			  uint32_t *out_length)
 {

@@ -1,12 +1,12 @@
 //! Deflate, frame by frame.
 //!
-//! A compressed frame is a run of raw deflate blocks (RFC 1951) of which none is final, that ends on a byte
-//! and looks back at nothing before it: frames can be put behind one another and each decodes alone. The same
-//! frame gives the same bytes from the same codec, whatever it compressed before. It is never larger than
-//! [`most_compressed`]: what does not shrink is stored.
+//! A compressed frame is a run of raw deflate blocks (RFC 1951) of which none is final, that ends
+//! on a byte and looks back at nothing before it: frames can be put behind one another and each
+//! decodes alone. The same frame gives the same bytes from the same codec, whatever it compressed
+//! before. It is never larger than [`most_compressed`]: what does not shrink is stored.
 //!
-//! Two codecs stand behind one interface: ISA-L, where it was found at build time, and zlib-rs, which is always
-//! there. Either reads what the other wrote.
+//! Two codecs stand behind one interface: ISA-L, where it was found at build time, and zlib-rs,
+//! which is always there. Either reads what the other wrote.
 
 #[cfg(isal)]
 #[allow(unsafe_code)] // the one place: calls into C
@@ -78,7 +78,8 @@ pub const fn most_compressed(length: usize) -> usize {
 
 /// A compressed frame in a buffer that is used again and again.
 ///
-/// The buffer stays filled beyond the frame: clearing a megabyte for each frame would cost 2 % of compressing it.
+/// The buffer stays filled beyond the frame: clearing a megabyte for each frame would cost 2 % of
+/// compressing it.
 #[derive(Debug, Default)]
 pub struct Compressed {
     buffer: Vec<u8>,
@@ -164,7 +165,8 @@ impl Inflater {
         }
     }
 
-    /// Fills `out` from `input`, and gives the bytes of `input` that it took. Too little or a final block is [`ErrorKind::Corrupt`].
+    /// Fills `out` from `input`, and gives the bytes of `input` that it took. Too little or a final
+    /// block is [`ErrorKind::Corrupt`].
     ///
     /// [`ErrorKind::Corrupt`]: crate::ErrorKind::Corrupt
     pub fn fill(&mut self, input: &[u8], out: &mut [u8]) -> Result<usize> {
@@ -184,7 +186,8 @@ impl Inflater {
         }
     }
 
-    /// Makes sure that `input`, the rest of a run of frames, holds nothing more and ends where a frame ends.
+    /// Makes sure that `input`, the rest of a run of frames, holds nothing more and ends where a
+    /// frame ends.
     pub fn end(mut self, input: &[u8]) -> Result<()> {
         if self.drain(input)? {
             return Err(Error::corrupt("The compressed data has a final block inside a frame."));
@@ -197,7 +200,8 @@ impl Inflater {
         }
     }
 
-    /// Reads all of `input`, which must not decode to anything. True if its last byte ended the stream.
+    /// Reads all of `input`, which must not decode to anything. True if its last byte ended the
+    /// stream.
     fn drain(&mut self, input: &[u8]) -> Result<bool> {
         let mut read = 0;
         while read < input.len() {

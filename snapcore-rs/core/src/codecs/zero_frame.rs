@@ -1,8 +1,9 @@
 //! A frame of zeros, written by hand: two bits for 258 bytes, about the least that deflate can do.
 //!
-//! One dynamic block (RFC 1951, 3.2.7) whose literal code has three words: a match of 258 bytes takes one bit, a zero byte and
-//! the end of the block take two; the only distance, 1, takes one bit. Then an empty stored block ends on a byte.
-//! It does not depend on any codec, so that the zeros of all snapshots are the same parts.
+//! One dynamic block (RFC 1951, 3.2.7) whose literal code has three words: a match of 258 bytes
+//! takes one bit, a zero byte and the end of the block take two; the only distance, 1, takes one
+//! bit. Then an empty stored block ends on a byte. It does not depend on any codec, so that the
+//! zeros of all snapshots are the same parts.
 
 const LONGEST_MATCH: usize = 258;
 

@@ -1,7 +1,7 @@
 //! MD5 (RFC 1321), one or two at a time.
 //!
-//! Each step of MD5 needs the result of the step before, so one chain leaves most of a core idle; two chains that
-//! know nothing of each other fill it. Measured on one core (Zen 4).
+//! Each step of MD5 needs the result of the step before, so one chain leaves most of a core idle;
+//! two chains that know nothing of each other fill it. Measured on one core (Zen 4).
 
 /// A running MD5.
 #[derive(Clone, Debug)]
@@ -110,8 +110,8 @@ pub fn update_both(first: &mut Md5, second: &mut Md5, bytes: &[u8]) {
     second.keep(bytes_2.len(), rest_2);
 }
 
-/// Runs `$step!(f, a b c d, word, shift, constant)` for the 64 steps: the function, the word's place and the shifts by
-/// RFC 1321, 3.4; the constants are floor(2^32 · |sin(i + 1)|).
+/// Runs `$step!(f, a b c d, word, shift, constant)` for the 64 steps: the function, the word's
+/// place and the shifts by RFC 1321, 3.4; the constants are floor(2^32 · |sin(i + 1)|).
 macro_rules! steps {
     ($step:ident) => {
         steps!(@round $step f

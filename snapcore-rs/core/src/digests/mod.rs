@@ -1,8 +1,9 @@
 //! Hashes of parts and of the whole file.
 //!
-//! The whole file's MD5 and SHA-256 are sequential by nature: one thread each carries them through all parts in order,
-//! and hashes each part by itself in the same walk. MD5 waits for its own last result at every
-//! step, so the part's and the file's are worked out side by side ([`md5::update_both`]) for little more than the price of one.
+//! The whole file's MD5 and SHA-256 are sequential by nature: one thread each carries them through
+//! all parts in order, and hashes each part by itself in the same walk. MD5 waits for its own last
+//! result at every step, so the part's and the file's are worked out side by side
+//! ([`md5::update_both`]) for little more than the price of one.
 
 pub mod md5;
 

@@ -3,9 +3,10 @@
 //! ```text
 //! header (10 bytes) | frame | frame | … | final empty block (2) | CRC-32 (4) | size modulo 2^32 (4)
 //! ```
-//! One member, because browsers' `DecompressionStream`, Python's `decompressobj` and others stop at the end of
-//! the first. The header holds no name and no time, so that the first part depends on the disk alone. No
-//! frame has the final block; an empty one behind the last frame has, so that a frame's bytes do not depend on its place.
+//! One member, because browsers' `DecompressionStream`, Python's `decompressobj` and others stop at
+//! the end of the first. The header holds no name and no time, so that the first part depends on
+//! the disk alone. No frame has the final block; an empty one behind the last frame has, so that a
+//! frame's bytes do not depend on its place.
 
 use std::sync::Arc;
 
@@ -101,19 +102,27 @@ impl super::Encoder for Encoder {
     }
 }
 
-/// Reads a part of a gzip file back, a frame at a time. Holds no more than the frame it is asked for.
+/// Reads a part of a gzip file back, a frame at a time. Holds no more than the frame it is asked
+/// for.
 #[derive(Debug)]
 pub struct PartReader<B> {
     part: B,
     read: usize,
     end: usize,
     left: u64,
-    inflater: Option<Inflater>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Reading(Inflater),
+    Ended,
+    Failed(Error),
 }
 
 impl<B: AsRef<[u8]>> PartReader<B> {
-    /// `part` holds `source_length` bytes of the source; `first` and `last` tell whether it begins with the file's
-    /// header and ends with its trailer.
+    /// `part` holds `source_length` bytes of the source; `first` and `last` tell whether it begins
+    /// with the file's header and ends with its trailer.
     pub fn new(codec: Codec, part: B, source_length: u64, first: bool, last: bool) -> Result<Self> {
         let bytes = part.as_ref();
         let (mut read, mut end) = (0, bytes.len());
@@ -131,23 +140,38 @@ impl<B: AsRef<[u8]>> PartReader<B> {
                 .filter(|&end| end >= read && bytes[end..].starts_with(&FINAL_BLOCK))
                 .ok_or_else(|| Error::corrupt("The last part does not end with a gzip trailer."))?;
         }
-        Ok(Self { part, read, end, left: source_length, inflater: Some(codec.inflater()?) })
+        Ok(Self { part, read, end, left: source_length, state: State::Reading(codec.inflater()?) })
     }
 
-    /// The next bytes of the source: [`FRAME_SIZE`], fewer only in the last frame. None after the last, once the part is
-    /// known to hold nothing more.
+    /// The next bytes of the source: [`FRAME_SIZE`], fewer only in the last frame. None after the
+    /// last, once the part is known to hold nothing more.
+    ///
+    /// After an error, every call gives that error.
     pub fn next_frame(&mut self) -> Result<Option<Vec<u8>>> {
-        let Some(mut inflater) = self.inflater.take() else { return Ok(None) };
+        // Should reading panic, this is what stays.
+        let unfinished = State::Failed(Error::internal("A part was not read to its end."));
+        let (state, frame) = match std::mem::replace(&mut self.state, unfinished) {
+            State::Reading(inflater) => match self.read(inflater) {
+                Ok((state, frame)) => (state, Ok(frame)),
+                Err(error) => (State::Failed(error.clone()), Err(error)),
+            },
+            State::Ended => (State::Ended, Ok(None)),
+            State::Failed(error) => (State::Failed(error.clone()), Err(error)),
+        };
+        self.state = state;
+        frame
+    }
+
+    fn read(&mut self, mut inflater: Inflater) -> Result<(State, Option<Vec<u8>>)> {
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(FRAME_SIZE);
         let rest = &self.part.as_ref()[self.read..self.end];
         if length == 0 {
             inflater.end(rest)?;
-            return Ok(None);
+            return Ok((State::Ended, None));
         }
         let mut frame = vec![0; length];
         self.read += inflater.fill(rest, &mut frame)?;
         self.left -= length as u64;
-        self.inflater = Some(inflater);
-        Ok(Some(frame))
+        Ok((State::Reading(inflater), Some(frame)))
     }
 }

@@ -1,8 +1,9 @@
 //! What a stream's file looks like: one writer a format, behind one interface.
 //!
-//! A format has two halves. Its [`Encoder`] works in parallel, one a thread, on frames that it knows nothing of but their bytes;
-//! its [`Format`] works alone and in order, and puts encoded frames and runs of zeros into parts. Neither reads a
-//! disk, opens a file, knows a thread or hashes anything.
+//! A format has two halves. Its [`Encoder`] works in parallel, one a thread, on frames that it
+//! knows nothing of but their bytes; its [`Format`] works alone and in order, and puts encoded
+//! frames and runs of zeros into parts. Neither reads a disk, opens a file, knows a thread or
+//! hashes anything.
 
 pub mod gzip;
 pub mod ntfsclone;
@@ -28,7 +29,8 @@ pub trait Format: Send + 'static {
     fn data<O: Outlet>(&mut self, frame: &Encoded<Self::Note>, parts: &mut Cutter<O>)
     -> Result<()>;
 
-    /// The next `length` bytes of the source are zeros. Whole frames, but for the end of the source.
+    /// The next `length` bytes of the source are zeros. Whole frames, but for the end of the
+    /// source.
     fn zeros<O: Outlet>(&mut self, length: u64, parts: &mut Cutter<O>) -> Result<()>;
 
     /// Called once, after the last frame.

@@ -1,7 +1,8 @@
 //! Reading past the page cache, to tell one bad sector from its neighbours.
 //!
-//! The kernel reads ahead in large pieces and fails a whole piece, and whoever waits for it, for one bad sector. After
-//! an I/O error a page at a time is asked of the device itself: what is good is read, what is bad is known to 4 KiB.
+//! The kernel reads ahead in large pieces and fails a whole piece, and whoever waits for it, for
+//! one bad sector. After an I/O error a page at a time is asked of the device itself: what is good
+//! is read, what is bad is known to 4 KiB.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -23,7 +24,8 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// None where the file system knows no direct reads: the error then stays as the kernel told it.
+    /// None where the file system knows no direct reads: the error then stays as the kernel told
+    /// it.
     pub(super) fn open(file: &File) -> Option<Self> {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECT;
@@ -31,7 +33,8 @@ impl Direct {
         Some(Self { file, page: Box::new(Page([0; PAGE])) })
     }
 
-    /// The bytes from `at` to the end of its page, at most `buffer`. Gives how many; 0 at the end of the disk.
+    /// The bytes from `at` to the end of its page, at most `buffer`. Gives how many; 0 at the end
+    /// of the disk.
     pub(super) fn read(&mut self, at: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
         let skipped = at % PAGE as u64;
         let count = rustix::io::pread(&self.file, &mut self.page.0, at - skipped)?;
