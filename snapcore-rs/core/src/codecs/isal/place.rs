@@ -1,6 +1,6 @@
 //! Where a compressor's memory lies, because with ISA-L that reaches its output.
 //!
-//! `isal_deflate_icf_body_hash_hist_*` of ISA-L (2.30, 2.31) forgets to load the register from
+//! `isal_deflate_icf_body_hash_hist_*` of ISA-L (2.30 and later) forgets to load the register from
 //! which it hashes the bytes at position 2 of a stream, and hashes what the caller left there: the
 //! address of the stream's struct, shifted right by 16. So position 2 is filed under a stray bucket
 //! of 8,192, and where that happens to be the bucket of position 0 or 1 a match is missed: the
