@@ -38,7 +38,7 @@ def test_the_stream_is_the_disk_in_one_gzip_file(debian_disk: Path, tmp_path: Pa
     md5 = hashlib.md5()
     with (
         snapcore.Disk(debian_disk) as disk,
-        disk.plan().raw_gzip() as stream,
+        disk.plan(skip_unused=False).raw_gzip() as stream,
         file.open("wb") as writing,
     ):
         for part in stream:
@@ -63,6 +63,31 @@ def test_the_parts_do_not_depend_on_when_they_are_taken(debian_disk: Path) -> No
 
     first = hashes(0.0)
     assert all(hashes(pause) == first for pause in (0.005, 0.02, 0.04, 0.0))
+
+
+def test_without_its_unused_space_it_is_sound_and_boots(debian_disk: Path, tmp_path: Path) -> None:
+    file, restored, volume = (tmp_path / name for name in ("disk.raw.gz", "disk.raw", "volume"))
+    with (
+        snapcore.Disk(debian_disk) as disk,
+        (plan := disk.plan(skip_unused=True)).raw_gzip() as stream,
+        file.open("wb") as writing,
+    ):
+        for part in stream:
+            writing.write(part)
+    [partition] = plan.partitions
+    assert (partition.file_system, partition.reason) == ("ext4", None)
+    subprocess.run(
+        ["bash", "-euc", f"set -o pipefail; gunzip -c {file} | dd conv=sparse bs=1M of={restored}"],
+        check=True,
+    )
+    subprocess.run(
+        ["dd", "conv=sparse", "bs=1M", "iflag=skip_bytes,count_bytes", f"skip={partition.start}",
+         f"count={partition.length}", f"if={restored}", f"of={volume}"],
+        check=True,
+    )  # fmt: skip
+    subprocess.run(["truncate", f"--size={partition.length}", volume], check=True)
+    subprocess.run(["e2fsck", "-fn", volume], check=True)
+    assert boot_to_login(restored).endswith("snapport-debian login: ")
 
 
 def test_a_snapshot_taken_in_the_browser_comes_back_and_boots(
@@ -134,6 +159,7 @@ def _sign_in(portal: Snapport, page: Page) -> None:
 def _take_and_watch(page: Page) -> None:
     """Click, and look on while the page brings itself from waiting to done."""
     page.get_by_role("radio", name=re.compile(r"\braw\b", re.IGNORECASE)).check()
+    page.get_by_role("checkbox", name="Every sector").check()
     page.get_by_role("button", name="Take snapshot").click()
     line = page.locator("[id^=snapshot-][role=row]")
     expect(line).to_have_count(1)
