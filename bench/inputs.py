@@ -46,11 +46,12 @@ def debian() -> Path:
     return debian_disk()
 
 
-def debian_data() -> Path:
-    """Only what the Debian disk really holds, end to end: for the limits."""
+def debian_data(*, smart: bool = False) -> Path:
+    """Only what is read of the Debian disk (`smart`: of its used space), end to end: for limits."""
     disk = debian()
     key = recipe_key(disk.name, str(disk.stat().st_mtime_ns))
-    return made_once(FOLDER, "debian-data", ".raw", key, lambda path: _copy_data(disk, path))
+    name = "debian-used" if smart else "debian-data"
+    return made_once(FOLDER, name, ".raw", key, lambda path: _copy_data(disk, path, smart=smart))
 
 
 def debian_partition() -> Path:
@@ -83,9 +84,9 @@ def _make_sparse_data(path: Path) -> None:
         _copy(reading, writing, SPARSE_DATA)
 
 
-def _copy_data(disk: Path, path: Path) -> None:
+def _copy_data(disk: Path, path: Path, *, smart: bool) -> None:
     with snapcore.Disk(disk) as source, disk.open("rb") as reading, path.open("wb") as writing:
-        for extent in source.plan(skip_unused=False).extents:
+        for extent in source.plan(skip_unused=smart).extents:
             if extent.kind == "data":
                 reading.seek(extent.start)
                 _copy(reading, writing, extent.length)

@@ -80,7 +80,7 @@ def smart(rounds: int, say: Callable[[str], None]) -> list[Row]:
         rounds,
         say,
     )
-    bound = limits.measure(inputs.debian_data(), size)
+    bound = limits.measure(inputs.debian_data(smart=True), size)
     what = "Debian disk, smart raw stream to nowhere with all hashes"
     return [
         _speed("smart-vs-plain", f"{what}, beside every sector", turns, "every sector", 1.7, bound),
