@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import stat
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 import snapcore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 MIB = 1 << 20
 
@@ -92,12 +93,33 @@ def test_names_of_every_kind(tmp_path: Path) -> None:
             snapcore.Disk(path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_disk_that_may_not_be_read(tmp_path: Path) -> None:
-    path = noise(tmp_path / "locked.img", 1)
-    path.chmod(0)
+NOBODY = 65534
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """Root may read everything, so a test that runs as root is nobody for a while."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    yield
+    os.seteuid(before)
+
+
+@pytest.fixture
+def locked_disk() -> Iterator[Path]:
+    """A disk without any permission, in a folder that everybody may look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = noise(Path(folder) / "locked.img", 1)
+        path.chmod(0)
+        yield path
+
+
+def test_a_disk_that_may_not_be_read(locked_disk: Path, as_nobody: None) -> None:
+    assert locked_disk.exists()  # it is the disk that is locked, not the way to it
     with pytest.raises(snapcore.DiskError, match="may not be read"):
-        snapcore.Disk(path)
+        snapcore.Disk(locked_disk)
 
 
 def test_a_disk_is_opened_for_reading_only_and_not_inherited(tmp_path: Path) -> None:
