@@ -22,6 +22,7 @@ from sqlalchemy import select
 from bench import inputs
 from bench.clock import BenchFailed, Timed
 from portal.domain.lifecycle import ACTIVE_SNAPSHOTS, SnapshotState
+from portal.domain.options import Options
 from portal.embedded.child import Program, running
 from portal.embedded.folder import DataFolder
 from portal.embedded.redis_server import RedisServer
@@ -120,7 +121,8 @@ class Stack:
             server = servers.find(work, actor, str(customer.server_id))
             store = stores.find(work, actor, str(customer.store_id))
             # Every sector: the peers read every sector too.
-            snapshot_id = snapshots.take(work, actor, server, store, "raw", skip_unused=False).id
+            every_sector = Options(skip_unused=False)
+            snapshot_id = snapshots.take(work, actor, server, store, "raw", options=every_sector).id
             work.commit()
         memory = WorkerMemory(self.worker.pid)
         with self.runtime.engine.connect() as reading:

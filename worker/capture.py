@@ -15,7 +15,6 @@ from contextlib import ExitStack, closing
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, cast
 
-import snapcore
 from sqlalchemy import delete, select
 
 from portal.domain import names
@@ -26,12 +25,11 @@ from portal.records import Disk, FilePart, Part, Snapshot, SnapshotFile
 from portal.records.declarative import now
 from portal.records.file import FileRole
 from portal.services.stores import open_store_of
-from worker.disks import open_disk
+from worker import kinds
 from worker.disks.trouble import disk_trouble
-from worker.extents import ReadMeter
 from worker.frames import unpack_frames
 from worker.inspect import note_layout
-from worker.kinds import raw
+from worker.kinds.image import Task
 from worker.ledger import Ledger
 from worker.manifest import Joiner
 from worker.steps import Step
@@ -39,15 +37,13 @@ from worker.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import BinaryIO
-
-    import snapcore
+    from typing import Any, BinaryIO
 
     from portal.stores.interface import Store
     from portal.work import Runtime
     from worker.heartbeat import Heartbeat
+    from worker.kinds.image import Image, Taking
 
-COMPRESSION_THREADS = 2
 _SPOOL = 4 * 1024 * 1024
 """snapshot.json stays in memory up to here, and goes to a temporary file beyond."""
 
@@ -59,87 +55,65 @@ def capture(runtime: Runtime, snapshot_id: int, heartbeat: Heartbeat) -> None:
         store = open_store_of(work, snapshot.store)
     with closing(store), ExitStack() as opened:
         heartbeat.at(Step.OPENING)
-        plans = _open_disks(snapshot, opened)
-        meters = [ReadMeter(_data(plan)) for plan in plans]
-        heartbeat.expect(sum(meter.total for meter in meters))
-        _begin(runtime, snapshot, plans)
+        taking = kinds.prepare(Task(runtime, snapshot, store, heartbeat, opened))
+        heartbeat.expect(sum(image.meter.total for image in taking.images))
+        _begin(runtime, snapshot, taking)
         store.ensure_container()
-        images = _copy(runtime, snapshot, store, heartbeat, list(zip(plans, meters, strict=True)))
+        files = [_copy(runtime, snapshot, store, heartbeat, image) for image in taking.images]
         heartbeat.at(Step.MANIFEST)
-        _join(runtime, snapshot, store, heartbeat, images)
+        _join(runtime, snapshot, store, heartbeat, list(zip(files, taking.images, strict=True)))
         heartbeat.at(Step.INDEX)
-        _write_index(runtime, snapshot, store, images)
+        _write_index(runtime, snapshot, store, files, taking.machine())
         heartbeat.at(Step.README)
-        _write_readme(runtime, snapshot, store, images)
+        _write_readme(runtime, snapshot, store, files)
         heartbeat.at(Step.FINISHED)
 
 
-def _open_disks(snapshot: Snapshot, opened: ExitStack) -> list[snapcore.Plan]:
-    plans = []
-    for disk in snapshot.server.disks:
-        source = opened.enter_context(open_disk(disk.driver, disk.address))
-        with disk_trouble():
-            plans.append(raw.open_plan(source, skip_unused=snapshot.skip_unused))
-    return plans
-
-
-def _data(plan: snapcore.Plan) -> Iterator[tuple[int, int]]:
-    for extent in plan.extents:
-        if extent.kind == "data":
-            yield extent.start, extent.length
-
-
-def _begin(runtime: Runtime, snapshot: Snapshot, plans: list[snapcore.Plan]) -> None:
+def _begin(runtime: Runtime, snapshot: Snapshot, taking: Taking) -> None:
     """Forget what an attempt that was handed back had noted; its parts stay known and stored."""
     with runtime.work() as work:
         mine = select(SnapshotFile.id).where(SnapshotFile.snapshot_id == snapshot.id)
         work.session.execute(delete(FilePart).where(FilePart.file_id.in_(mine)))
         work.session.execute(delete(SnapshotFile).where(SnapshotFile.snapshot_id == snapshot.id))
-        for disk, plan in zip(snapshot.server.disks, plans, strict=True):
-            note_layout(work.session.get_one(Disk, disk.id), plan, complete=snapshot.skip_unused)
+        for disk, plan in zip(snapshot.server.disks, taking.plans, strict=False):
+            note_layout(work.session.get_one(Disk, disk.id), plan)
         record = work.session.get_one(Snapshot, snapshot.id)
-        record.source = sum(plan.size for plan in plans)
+        record.source = taking.source
         record.sent = record.reused = 0
         work.commit()
 
 
 def _copy(
-    runtime: Runtime,
-    snapshot: Snapshot,
-    store: Store,
-    heartbeat: Heartbeat,
-    disks: list[tuple[snapcore.Plan, ReadMeter]],
-) -> list[SnapshotFile]:
-    images = []
-    facts = FACTS[snapshot.kind]
-    for number, (plan, meter) in enumerate(disks, start=1):
-        label = names.image_file(snapshot.server.name, facts.suffix, disk=number, disks=len(disks))
-        file = _record_file(runtime, snapshot, FileRole.IMAGE, label, disk=number)
-        heartbeat.at(Step.PARTS)
-        with (
-            Ledger(runtime, store_id=snapshot.store_id, folder=snapshot.server.folder) as ledger,
-            closing(raw.open_stream(plan, threads=COMPRESSION_THREADS)) as stream,
-        ):
-            upload = Upload(
-                stream,
-                store=store,
-                ledger=ledger,
-                heartbeat=heartbeat,
-                meter=meter,
-                folder=snapshot.server.folder,
-                file_id=file.id,
-            )
-            summary = upload.run()
-        with runtime.work() as work:
-            file = work.session.get_one(SnapshotFile, file.id)
-            file.size, file.md5, file.sha256 = summary.size, summary.md5, summary.sha256
-            file.source_size = plan.size
-            record = work.session.get_one(Snapshot, snapshot.id)
-            record.sent += upload.sent
-            record.reused += upload.reused
-            work.commit()
-        images.append(file)
-    return images
+    runtime: Runtime, snapshot: Snapshot, store: Store, heartbeat: Heartbeat, image: Image
+) -> SnapshotFile:
+    file = _record_file(runtime, snapshot, FileRole.IMAGE, image.label, disk=image.disk)
+    heartbeat.at(Step.PARTS)
+    folder = snapshot.server.folder
+    with disk_trouble():
+        opened = image.open()
+    with (
+        closing(opened) as stream,
+        Ledger(runtime, store_id=snapshot.store_id, folder=folder) as ledger,
+    ):
+        upload = Upload(
+            stream,
+            store=store,
+            ledger=ledger,
+            heartbeat=heartbeat,
+            meter=image.meter,
+            folder=folder,
+            file_id=file.id,
+        )
+        summary = upload.run()
+    with runtime.work() as work:
+        file = work.session.get_one(SnapshotFile, file.id)
+        file.size, file.md5, file.sha256 = summary.size, summary.md5, summary.sha256
+        file.source_size = summary.source_size if image.source_size is None else image.source_size
+        record = work.session.get_one(Snapshot, snapshot.id)
+        record.sent += upload.sent
+        record.reused += upload.reused
+        work.commit()
+    return file
 
 
 def _join(
@@ -147,30 +121,35 @@ def _join(
     snapshot: Snapshot,
     store: Store,
     heartbeat: Heartbeat,
-    images: list[SnapshotFile],
+    made: list[tuple[SnapshotFile, Image]],
 ) -> None:
     joiner = Joiner(runtime, store, heartbeat, pool=snapshot.server.folder, folder=snapshot.folder)
-    content_type = FACTS[snapshot.kind].content_type
-    for file in images:
-        joiner.join(file, size=file.size or 0, content_type=content_type)
+    for file, image in made:
+        joiner.join(file, size=file.size or 0, content_type=image.content_type)
         _mark_stored(runtime, file)
 
 
 def _write_index(
-    runtime: Runtime, snapshot: Snapshot, store: Store, images: list[SnapshotFile]
+    runtime: Runtime,
+    snapshot: Snapshot,
+    store: Store,
+    files: list[SnapshotFile],
+    machine: dict[str, Any],
 ) -> None:
-    header = {
+    header: dict[str, Any] = {
         "kind": snapshot.kind.value,
         "operating_system": snapshot.server.operating_system,
         "pool": snapshot.server.folder,
         "server": snapshot.server.name,
         "taken": _iso(snapshot),
-        "unused": "left out" if snapshot.skip_unused else "kept",
+        "unused": "left out" if snapshot.choices.skip_unused else "kept",
     }
+    if machine:
+        header["machine"] = machine
     with SpooledTemporaryFile(max_size=_SPOOL) as spool:
         md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
         size = 0
-        for piece in write_index(header, _index_files(runtime, images)):
+        for piece in write_index(header, _index_files(runtime, files)):
             spool.write(piece)
             md5.update(piece)
             sha256.update(piece)
@@ -241,7 +220,7 @@ def _write_readme(
         facts=FACTS[snapshot.kind],
         taken=snapshot.started_at or snapshot.requested_at,
         folder=f"{store.container}/{snapshot.folder}",
-        skip_unused=snapshot.skip_unused,
+        skip_unused=snapshot.choices.skip_unused,
         files=[
             ReadmeFile(
                 name=file.label,

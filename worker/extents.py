@@ -10,7 +10,16 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    import snapcore
+
+
+def data_of(plan: snapcore.Plan) -> Iterator[tuple[int, int]]:
+    """The (start, length) of all that is read of a disk."""
+    for extent in plan.extents:
+        if extent.kind == "data":
+            yield extent.start, extent.length
 
 
 class ReadMeter:

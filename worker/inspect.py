@@ -29,19 +29,19 @@ def inspect(runtime: Runtime, server_id: int, heartbeat: Heartbeat) -> None:
         with open_disk(disk.driver, disk.address) as source, disk_trouble():
             plan = source.plan(skip_unused=True)
         with runtime.work() as work:
-            note_layout(work.session.get_one(Disk, disk.id), plan, complete=True)
+            note_layout(work.session.get_one(Disk, disk.id), plan)
             work.commit()
 
 
-def note_layout(disk: Disk, plan: snapcore.Plan, *, complete: bool) -> None:
+def note_layout(disk: Disk, plan: snapcore.Plan) -> None:
     """Keep what the plan tells; a plan that was not asked for file systems tells only the size."""
     disk.size = plan.size
-    if not complete:
+    if plan.partition_table is None:
         return
     disk.layout = Layout(
         size=plan.size,
         to_read=plan.bytes_to_read,
-        table=plan.partition_table or "none",
+        table=plan.partition_table,
         reason=plan.reason or "",
         partitions=tuple(_partitions(plan)),
     ).as_text()

@@ -16,6 +16,7 @@ from portal.commands.waiting import progress_text, stage_of, wait
 from portal.domain.errors import NotFound
 from portal.domain.kinds import FACTS, Kind
 from portal.domain.lifecycle import SnapshotState
+from portal.domain.options import Options
 from portal.records.file import FileRole
 from portal.services import accounts, downloads, servers, stores
 from portal.services import snapshots as services
@@ -73,7 +74,7 @@ def take(
             machine = servers.find(work, SUPPORT, server)
             target = stores.find(work, SUPPORT, store, account_id=machine.account_id)
             snapshot = services.take(
-                work, SUPPORT, machine, target, kind, skip_unused=not every_sector
+                work, SUPPORT, machine, target, kind, options=Options(skip_unused=not every_sector)
             )
             work.commit()
             line = services.line_of(work, snapshot)

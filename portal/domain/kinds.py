@@ -1,4 +1,7 @@
-"""The kinds of snapshot: what each is, for the form, the commands and the README."""
+"""The kinds of snapshot: what each is, for the form, the commands and the README.
+
+Exports are for other virtualisation: a server can never be re-imaged from one.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,13 @@ class Kind(StrEnum):
     """What a snapshot is made of. Values are stored; never rename one."""
 
     RAW = "raw"
+    TAR = "tar"
+    NTFSCLONE = "ntfsclone"
+    VMDK = "vmdk"
+    VHD = "vhd"
+    VHDX = "vhdx"
+    QCOW2 = "qcow2"
+    OVA = "ova"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,11 @@ class KindFacts:
     content_type: str
     reimageable: bool
 
+    @property
+    def export(self) -> bool:
+        """Whether it is for other virtualisation, and can be made of a stored raw snapshot."""
+        return not self.reimageable
+
 
 FACTS: dict[Kind, KindFacts] = {
     Kind.RAW: KindFacts(
@@ -30,5 +45,54 @@ FACTS: dict[Kind, KindFacts] = {
         suffix=".raw.gz",
         content_type="application/gzip",
         reimageable=True,
+    ),
+    Kind.TAR: KindFacts(
+        label="Tar archive",
+        purpose="All files of a Linux server, as one archive that GNU tar unpacks.",
+        suffix=".tar",
+        content_type="application/x-tar",
+        reimageable=True,
+    ),
+    Kind.NTFSCLONE: KindFacts(
+        label="ntfsclone images",
+        purpose="The used clusters of a Windows server's volumes. The older method: raw is better.",
+        suffix=".img.gz",
+        content_type="application/gzip",
+        reimageable=True,
+    ),
+    Kind.VMDK: KindFacts(
+        label="VMDK",
+        purpose="For VMware, VirtualBox and KVM.",
+        suffix=".vmdk",
+        content_type="application/x-vmdk",
+        reimageable=False,
+    ),
+    Kind.VHD: KindFacts(
+        label="VHD",
+        purpose="For Virtual PC, Hyper-V generation 1, Azure and XenServer.",
+        suffix=".vhd",
+        content_type="application/x-vhd",
+        reimageable=False,
+    ),
+    Kind.VHDX: KindFacts(
+        label="VHDX",
+        purpose="For Hyper-V, and for disks above 2,040 GiB.",
+        suffix=".vhdx",
+        content_type="application/x-vhdx",
+        reimageable=False,
+    ),
+    Kind.QCOW2: KindFacts(
+        label="QCOW2",
+        purpose="For KVM, Proxmox and OpenStack.",
+        suffix=".qcow2",
+        content_type="application/x-qemu-disk",
+        reimageable=False,
+    ),
+    Kind.OVA: KindFacts(
+        label="OVA",
+        purpose="A whole machine for one-click import in VMware and VirtualBox.",
+        suffix=".ova",
+        content_type="application/x-tar",
+        reimageable=False,
     ),
 }

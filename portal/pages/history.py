@@ -22,6 +22,7 @@ from flask import (
 )
 
 from portal.domain.errors import Conflict, InvalidInput, NotFound
+from portal.domain.options import Options
 from portal.pages import access, errors
 from portal.pages.watching import Watched
 from portal.services import overview, snapshots, stores
@@ -59,7 +60,7 @@ def take(server_id: int) -> Response:
                 server,
                 store,
                 kind,
-                skip_unused="every_sector" not in request.form,
+                options=Options(skip_unused="every_sector" not in request.form),
             )
         except NotFound as error:
             raise InvalidInput(error.message, field="store") from error

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.domain.kinds import Kind
 from portal.domain.lifecycle import SnapshotState
+from portal.domain.options import Options
 from portal.records.declarative import Id, Record, now, stored_enum
 from portal.records.server import Server
 from portal.records.store import StoreRecord
@@ -25,8 +26,8 @@ class Snapshot(Record):
 
     `folder` is its path in the store (`FOLDER/<time>`); `size` what its files weigh for a
     downloader, `sent` what went over the wire, `reused` what stood in the store already, `source`
-    the disks' size. `skip_unused`: what file systems had free was left out. `error` is the
-    sentence that people read.
+    the disks' size. `choices` are `portal.domain.options`; `origin` the snapshot that an export was
+    made of, None where it was made of the disks. `error` is the sentence that people read.
     """
 
     __tablename__ = "snapshots"
@@ -41,7 +42,10 @@ class Snapshot(Record):
     kind: Mapped[Kind] = mapped_column(stored_enum(Kind))
     state: Mapped[SnapshotState] = mapped_column(stored_enum(SnapshotState))
     folder: Mapped[str] = mapped_column(String(800))
-    skip_unused: Mapped[bool] = mapped_column(default=True)
+    options: Mapped[str] = mapped_column(Text, default="{}")
+    origin_id: Mapped[int | None] = mapped_column(
+        ForeignKey("snapshots.id"), index=True, default=None
+    )
     requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), default=None)
     requested_at: Mapped[datetime] = mapped_column(default_factory=now)
     started_at: Mapped[datetime | None] = mapped_column(default=None)
@@ -54,9 +58,17 @@ class Snapshot(Record):
     server: Mapped[Server] = relationship(init=False, lazy="joined")
     store: Mapped[StoreRecord] = relationship(init=False, lazy="joined")
     requested_by: Mapped[User | None] = relationship(init=False, repr=False)
+    origin: Mapped[Snapshot | None] = relationship(
+        init=False, repr=False, remote_side="Snapshot.id"
+    )
     files: Mapped[list[SnapshotFile]] = relationship(
         init=False, repr=False, back_populates="snapshot", order_by="SnapshotFile.id"
     )
     jobs: Mapped[list[Job]] = relationship(
         init=False, repr=False, back_populates="snapshot", order_by="Job.id"
     )
+
+    @property
+    def choices(self) -> Options:
+        """What was chosen for it."""
+        return Options.from_text(self.options)

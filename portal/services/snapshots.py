@@ -24,6 +24,7 @@ from portal.domain.lifecycle import (
     SnapshotState,
 )
 from portal.domain.names import time_folder
+from portal.domain.options import Options
 from portal.queue import ANYWHERE, host_queue
 from portal.records import Account, Job, Server, Snapshot, StoreRecord
 from portal.records.declarative import now
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 HISTORY_PAGE = 50
+_DEFAULTS = Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,9 @@ def take(
     store: StoreRecord,
     kind: str,
     *,
-    skip_unused: bool = True,
+    options: Options = _DEFAULTS,
 ) -> Snapshot:
     """Ask for a snapshot. `server` and `store` were loaded for this actor.
-
-    With `skip_unused` what file systems have free is not read, and reads as zeros afterwards.
 
     Raises `Conflict` while another job is active for the server, `InvalidInput` for an unknown
     kind, `NotFound` where the store is not the server's account's.
@@ -78,7 +78,7 @@ def take(
         kind=Kind(kind),
         state=SnapshotState.QUEUED,
         folder=_fresh_folder(work, server, store),
-        skip_unused=skip_unused,
+        options=options.as_text(),
         requested_by_id=actor.user_id,
     )
     session.add(snapshot)

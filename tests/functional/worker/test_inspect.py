@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from portal.domain.lifecycle import JobState, SnapshotState
+from portal.domain.options import Options
 from portal.records import Job, Server
 from portal.services import inspections
 from tests.functional.worker.house import MIB
@@ -104,7 +105,12 @@ def test_every_sector_by_choice(ext4_house: House) -> None:
 
     with ext4_house.runtime.work() as work:
         taken = snapshots.take(
-            work, ext4_house.actor, ext4_house.server, ext4_house.store, "raw", skip_unused=False
+            work,
+            ext4_house.actor,
+            ext4_house.server,
+            ext4_house.store,
+            "raw",
+            options=Options(skip_unused=False),
         )
         work.commit()
     ext4_house.run()

@@ -1,0 +1,65 @@
+"""What a kind gives to be captured: the files to be made, and what is to be noted beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+
+    import snapcore
+
+    from portal.domain.options import Options
+    from portal.records import Snapshot
+    from portal.stores.interface import Store
+    from portal.work import Runtime
+    from worker.extents import ReadMeter
+    from worker.heartbeat import Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is asked for. What a kind opens goes onto `opened`, and is closed when all is stored."""
+
+    runtime: Runtime
+    snapshot: Snapshot
+    store: Store
+    heartbeat: Heartbeat
+    opened: ExitStack
+
+    @property
+    def options(self) -> Options:
+        """What was chosen beside the kind."""
+        return self.snapshot.choices
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One file, about to be made.
+
+    `disk` counts from 1, 0 where the file is of no disk; `source_size` is what it unpacks to, in
+    bytes, None where only the stream can tell. `meter` counts what has to be read for it.
+    """
+
+    label: str
+    content_type: str
+    disk: int
+    source_size: int | None
+    meter: ReadMeter
+    open: Callable[[], snapcore.Stream]
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """Everything that a kind makes of a server.
+
+    `plans` are the disks', in their order, where the kind looked at them; `machine` is asked for
+    once all images are stored, and stands in snapshot.json under that name.
+    """
+
+    images: list[Image]
+    source: int
+    plans: list[snapcore.Plan] = field(default_factory=list)
+    machine: Callable[[], dict[str, Any]] = dict

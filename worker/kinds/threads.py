@@ -1,0 +1,3 @@
+"""How many threads a stream compresses with."""
+
+COMPRESSION_THREADS = 2
