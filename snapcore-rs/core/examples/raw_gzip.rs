@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         summary.source_size,
         summary.size,
         summary.parts,
-        hex(&summary.md5)
+        summary.md5.as_ref().map(|sum| hex(sum)).unwrap_or_default()
     );
     Ok(())
 }

@@ -1,14 +1,19 @@
 //! Cutting a stream into parts.
 //!
-//! What must always hold: a part ends at the first boundary of [`BOUNDARY`] bytes of the source at
-//! which it holds [`LEAST`] bytes or more, and at no other place but the end of the source. So a
-//! part's place depends on nothing but the bytes since the part's begin, a change of the disk moves
-//! few boundaries, and only a file's last or only part is under [`LEAST`]. The longest: short of
-//! [`LEAST`] at one boundary, it takes at most [`BOUNDARY`] bytes of incompressible source more:
-//! [`MOST`].
+//! What must always hold: a part ends at the first boundary of the source at which it holds
+//! [`LEAST`] bytes or more. Boundaries are the multiples of [`BOUNDARY`], or where a source that has
+//! its own frames says so, never more than [`BOUNDARY`] bytes apart. So a part's place depends on
+//! nothing but the bytes since the part's begin, a change of the disk moves few boundaries, and only
+//! a file's last or only part is under [`LEAST`]. The longest: short of [`LEAST`] at one boundary, it
+//! takes at most [`BOUNDARY`] bytes of incompressible source more: [`MOST`]. What a format adds beyond
+//! [`ENVELOPE`] (tables, blocks filled up with zeros) cuts parts before they would become longer.
 //!
 //! A cut waits for the next frame, so that what a format puts behind the last frame joins the last
 //! part, even where the source ends at a boundary.
+//!
+//! A format whose file begins with what is known last reserves room for it in the first part, the
+//! front part: it is kept ([`MOST`] and [`MOST_FRONT`] of memory), filled in the end, and sent last,
+//! with position 0.
 //!
 //! Long runs of the same frame (zeros) make equal parts: such a part is made once, and given
 //! again as often as it occurs, with hashes that are worked out once.
@@ -24,9 +29,12 @@ use crate::error::{Error, Result};
 pub const BOUNDARY: u64 = 16 << 20;
 /// Bytes that a part holds before it may end.
 pub const LEAST: usize = 1 << 20;
-/// Bytes that a format may put before the first and behind the last frame, together.
-pub const ENVELOPE: usize = 4096;
-/// Bytes that no part exceeds: about 17 MiB.
+/// Bytes that a format may put around its frames in any part without cutting it: headers, trailers,
+/// 4 KiB before each 2 MiB of data.
+pub const ENVELOPE: usize = 64 << 10;
+/// Bytes that a format may reserve at the begin of its file.
+pub const MOST_FRONT: usize = 8 << 20;
+/// Bytes that no part exceeds, but for a front part's reserve: about 17 MiB.
 #[allow(clippy::cast_possible_truncation)] // 16 MiB fits everywhere
 pub const MOST: usize =
     LEAST + (BOUNDARY as usize / FRAME_SIZE) * most_compressed(FRAME_SIZE) + ENVELOPE;
@@ -171,10 +179,27 @@ pub trait Outlet {
 pub struct Cutter<O> {
     outlet: O,
     pool: Arc<Pool>,
+    on_grid: bool,
+    indexed: bool,
     open: Option<Open>,
     position: u64,
     source_offset: u64,
+    /// Where the source of the next part to be sent begins.
+    part_start: u64,
+    /// The source said that a part may end here.
+    told: bool,
+    front: Front,
     repeated: Option<Repeated>,
+}
+
+/// The part that is sent last.
+#[derive(Debug)]
+enum Front {
+    None,
+    /// It is the open part still; bytes reserved.
+    Open(usize),
+    /// It has ended; where its source begins and its length.
+    Kept(Open, usize, u64, u64),
 }
 
 /// The part being filled.
@@ -183,7 +208,6 @@ struct Open {
     bytes: Vec<u8>,
     frames: Vec<FrameEntry>,
     zero: bool,
-    source_start: u64,
 }
 
 /// The last part that was nothing but one frame over and over.
@@ -194,14 +218,20 @@ struct Repeated {
 }
 
 impl<O: Outlet> Cutter<O> {
-    /// Begins at byte 0 of the source.
-    pub fn new(outlet: O) -> Self {
+    /// Begins at byte 0 of the source. `on_grid`: boundaries are the multiples of [`BOUNDARY`]; else
+    /// [`Cutter::boundary`] tells them. `indexed`: the places of frames are kept.
+    pub fn new(outlet: O, on_grid: bool, indexed: bool) -> Self {
         Self {
             outlet,
             pool: Arc::default(),
+            on_grid,
+            indexed,
             open: None,
             position: 0,
             source_offset: 0,
+            part_start: 0,
+            told: false,
+            front: Front::None,
             repeated: None,
         }
     }
@@ -221,31 +251,103 @@ impl<O: Outlet> Cutter<O> {
         &mut self.outlet
     }
 
-    /// Appends bytes that belong to the format. They may only stand before the first and behind the
-    /// last frame.
+    /// Reserves the file's first `length` bytes, to be filled by [`Cutter::fill_front`]. Once, before
+    /// all else, by formats that say so ([`Format::FRONT_LAST`](crate::formats::Format::FRONT_LAST)).
+    pub fn reserve_front(&mut self, length: usize) -> Result<()> {
+        if length > MOST_FRONT || self.open.is_some() || !matches!(self.front, Front::None) {
+            return Err(Error::internal("A format's front part cannot be reserved."));
+        }
+        self.position = 1;
+        self.front = Front::Open(length);
+        let open = self.open()?;
+        open.bytes.resize(length, 0);
+        open.zero = false;
+        Ok(())
+    }
+
+    /// Writes into what was reserved, from `at`.
+    pub fn fill_front(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
+        let (open, reserved) = match (&mut self.front, &mut self.open) {
+            (Front::Open(reserved), Some(open)) | (Front::Kept(open, reserved, ..), _) => {
+                (open, *reserved)
+            }
+            _ => return Err(Error::internal("A format has no front part.")),
+        };
+        if at.checked_add(bytes.len()).is_none_or(|end| end > reserved) {
+            return Err(Error::internal("A format's front part is larger than it was reserved."));
+        }
+        open.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Appends a few bytes that belong to the format; never cuts.
     pub fn envelope(&mut self, bytes: &[u8]) -> Result<()> {
-        if bytes.len() > ENVELOPE / 2 {
+        if bytes.len() > ENVELOPE / 16 {
             return Err(Error::internal("A format's envelope is larger than parts have room for."));
         }
         self.open()?.bytes.extend_from_slice(bytes);
         Ok(())
     }
 
+    /// Appends bytes that belong to the format: any number, anywhere. Cuts where a part would become
+    /// larger than it may be, but not at boundaries.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let reserved = self.reserved_in_open();
+            let open = self.open()?;
+            #[allow(clippy::cast_possible_truncation)] // 16 MiB fits everywhere
+            let room = (reserved + BOUNDARY as usize).saturating_sub(open.bytes.len());
+            if room == 0 {
+                self.send_open()?;
+                continue;
+            }
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            open.bytes.extend_from_slice(now);
+            open.zero = false;
+            bytes = later;
+        }
+        Ok(())
+    }
+
     /// Appends a frame of `source_length` bytes of the source.
     pub fn frame(&mut self, bytes: &[u8], source_length: u32, zero: bool) -> Result<()> {
         self.cut_if_due()?;
+        let most = self.reserved_in_open() + MOST;
+        if self.open.as_ref().is_some_and(|open| open.bytes.len() + bytes.len() > most) {
+            self.send_open()?; // it has more than BOUNDARY of what the format wrote
+        }
+        let indexed = self.indexed;
         let source_offset = self.source_offset + u64::from(source_length);
         let open = self.open()?;
-        if open.bytes.len() + bytes.len() > MOST {
-            return Err(Error::internal("A part would become larger than any part may be."));
-        }
         let offset = u32::try_from(open.bytes.len()).map_err(too_large)?;
         let length = u32::try_from(bytes.len()).map_err(too_large)?;
         open.bytes.extend_from_slice(bytes);
-        open.frames.push(FrameEntry { offset, length, source_length });
+        if indexed {
+            open.frames.push(FrameEntry { offset, length, source_length });
+        }
         open.zero &= zero;
         self.source_offset = source_offset;
+        self.told = false;
         Ok(())
+    }
+
+    /// The next `length` bytes of the source are not in the file.
+    pub fn skip(&mut self, length: u64) -> Result<()> {
+        self.cut_if_due()?;
+        let end = self.source_offset + length;
+        let boundary = (self.source_offset / BOUNDARY + 1) * BOUNDARY;
+        if self.on_grid && boundary < end {
+            self.source_offset = boundary;
+            self.cut_if_due()?;
+        }
+        self.source_offset = end;
+        self.told = false;
+        Ok(())
+    }
+
+    /// The source says that a part may end here.
+    pub fn boundary(&mut self) {
+        self.told = true;
     }
 
     /// Appends the frame `count` times; it holds [`FRAME_SIZE`] zeros of the source each time.
@@ -254,7 +356,11 @@ impl<O: Outlet> Cutter<O> {
         let mut left = count;
         while left > 0 {
             self.cut_if_due()?;
-            if left >= whole && self.open.is_none() && self.source_offset.is_multiple_of(BOUNDARY) {
+            let at_boundary = self.on_grid
+                && self.open.is_none()
+                && self.part_start == self.source_offset
+                && self.source_offset.is_multiple_of(BOUNDARY);
+            if left >= whole && at_boundary {
                 self.repeat(frame, whole)?;
                 left -= whole;
             } else {
@@ -266,33 +372,53 @@ impl<O: Outlet> Cutter<O> {
         Ok(())
     }
 
-    /// Sends what is left, at the end of the source.
+    /// Sends what is left, at the end of the source; the front part last.
     pub fn flush(&mut self) -> Result<()> {
-        self.send_open()
+        self.send_open()?;
+        if let Front::Kept(open, _, start, length) = std::mem::replace(&mut self.front, Front::None)
+        {
+            let content = Arc::new(self.content(open, length));
+            return self.outlet.send(Part {
+                content,
+                position: 0,
+                source_offset: start,
+                reserved: true,
+            });
+        }
+        Ok(())
+    }
+
+    fn reserved_in_open(&self) -> usize {
+        if let Front::Open(reserved) = self.front { reserved } else { 0 }
     }
 
     fn open(&mut self) -> Result<&mut Open> {
         if self.open.is_none() {
             self.outlet.reserve()?;
         }
-        let (pool, source_start) = (&self.pool, self.source_offset);
+        let pool = &self.pool;
         Ok(self.open.get_or_insert_with(|| Open {
             bytes: pool.take(),
             frames: Vec::new(),
             zero: true,
-            source_start,
         }))
     }
 
     fn cut_if_due(&mut self) -> Result<()> {
-        let due = self.source_offset.is_multiple_of(BOUNDARY)
-            && self.open.as_ref().is_some_and(|open| open.bytes.len() >= LEAST);
+        let boundary =
+            if self.on_grid { self.source_offset.is_multiple_of(BOUNDARY) } else { self.told };
+        let due = boundary && self.open.as_ref().is_some_and(|open| open.bytes.len() >= LEAST);
         if due { self.send_open() } else { Ok(()) }
     }
 
     fn send_open(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let source_length = self.source_offset - open.source_start;
+        let source_length = self.source_offset - self.part_start;
+        if let Front::Open(reserved) = self.front {
+            self.front = Front::Kept(open, reserved, self.part_start, source_length);
+            self.part_start = self.source_offset;
+            return Ok(());
+        }
         self.send(Arc::new(self.content(open, source_length)), source_length, true)
     }
 
@@ -303,6 +429,7 @@ impl<O: Outlet> Cutter<O> {
         {
             let content = Arc::clone(&repeated.content);
             self.source_offset += source_length;
+            self.told = false;
             return self.send(content, source_length, false);
         }
         for _ in 0..whole {
@@ -330,6 +457,7 @@ impl<O: Outlet> Cutter<O> {
         let source_offset = self.source_offset - source_length;
         let part = Part { content, position: self.position, source_offset, reserved };
         self.position += 1;
+        self.part_start = self.source_offset;
         self.outlet.send(part)
     }
 }

@@ -51,10 +51,10 @@ pub const MOST_THREADS: usize = 16;
 pub struct Summary {
     /// Bytes of the file.
     pub size: u64,
-    /// MD5 of the file.
-    pub md5: Md5Sum,
-    /// SHA-256 of the file.
-    pub sha256: Sha256Sum,
+    /// MD5 of the file; None where its front part came last.
+    pub md5: Option<Md5Sum>,
+    /// SHA-256 of the file; None where its front part came last.
+    pub sha256: Option<Sha256Sum>,
     /// Parts in the file.
     pub parts: u64,
     /// Bytes of the disk.
@@ -108,7 +108,8 @@ struct HungUp;
 
 /// In the order of the source, for the assembler.
 enum Piece<N> {
-    Frame(Receiver<Result<Work<N>>>),
+    /// And whether a part may end behind it.
+    Frame(Receiver<Result<Work<N>>>, bool),
     Zeros(u64),
     End,
 }
@@ -163,7 +164,9 @@ pub fn start<F: Format>(
     }
 
     let mut crew = Crew { shared: Arc::clone(&shared), handles: Vec::new() };
-    let feed = Arc::new(Mutex::new(Feed { next: 0, extents, pieces: pieces_in, ended: false }));
+    let feed =
+        Feed { next: 0, source: Arc::clone(&source), extents, pieces: pieces_in, ended: false };
+    let feed = Arc::new(Mutex::new(feed));
     for encoder in encoders {
         let worker = Worker {
             source: Arc::clone(&source),
@@ -182,11 +185,11 @@ pub fn start<F: Format>(
         Assembler { source, shared: Arc::clone(&shared), pieces: pieces_out, spare: spare_in };
     crew.spawn("snap-parts", move || assembler.run(format, outlet))?;
     crew.spawn("snap-md5", move || {
-        hash_md5(&md5_from, &md5_to);
+        hash_md5(&md5_from, &md5_to, F::FRONT_LAST);
         Ok(())
     })?;
     crew.spawn("snap-sha256", move || {
-        hash_sha256(&sha256_from, &sha256_to);
+        hash_sha256(&sha256_from, &sha256_to, F::FRONT_LAST);
         Ok(())
     })?;
 
@@ -198,6 +201,7 @@ pub fn start<F: Format>(
 /// Hands out the source in order.
 struct Feed<N> {
     next: u64,
+    source: Arc<dyn Source>,
     extents: Arc<ExtentMap>,
     pieces: Sender<Piece<N>>,
     ended: bool,
@@ -218,8 +222,13 @@ impl<N> Feed<N> {
         if self.ended {
             return Ok(None);
         }
+        let own = if self.next < size { self.source.frame_end(self.next) } else { None };
         let data = self.extents.next_data(self.next);
-        let start = if data == size { size } else { data - data % frame_size };
+        let start = match own {
+            Some(_) => self.next,
+            None if data == size => size,
+            None => data - data % frame_size,
+        };
         if start > self.next {
             let length = start - self.next;
             self.next = start;
@@ -230,10 +239,13 @@ impl<N> Feed<N> {
             self.pieces.send(Piece::End).map_err(|_| HungUp)?;
             return Ok(None);
         }
-        self.next = size.min(start + frame_size);
+        let (end, boundary) = own.map_or((start + frame_size, false), |own| {
+            (own.end.clamp(start + 1, start + frame_size), own.boundary)
+        });
+        self.next = size.min(end);
         let length = usize::try_from(self.next - start).unwrap_or(FRAME_SIZE);
         let (reply, answer) = bounded(1);
-        self.pieces.send(Piece::Frame(answer)).map_err(|_| HungUp)?;
+        self.pieces.send(Piece::Frame(answer, boundary)).map_err(|_| HungUp)?;
         Ok(Some(Job { start, length, reply }))
     }
 }
@@ -303,7 +315,8 @@ struct Assembler<N> {
 
 impl<N: Send + 'static> Assembler<N> {
     fn run<F: Format<Note = N>>(self, mut format: F, outlet: ToHashers) -> Result<()> {
-        let mut parts = Cutter::new(outlet);
+        let on_grid = self.source.frame_end(0).is_none();
+        let mut parts = Cutter::new(outlet, on_grid, F::INDEXED && on_grid);
         format.begin(&mut parts)?;
         loop {
             if self.shared.is_cancelled() {
@@ -311,15 +324,20 @@ impl<N: Send + 'static> Assembler<N> {
             }
             // A queue that ends before its end: whoever broke it off has told why.
             match self.pieces.recv() {
-                Ok(Piece::Frame(answer)) => match answer.recv() {
-                    Ok(work) => match work? {
-                        Work::Zeros(length) => format.zeros(length, &mut parts)?,
-                        Work::Data(frame) => {
-                            format.data(&frame, &mut parts)?;
-                            // A spare buffer too many is let go.
-                            let _ = self.spare.try_send(frame.bytes);
+                Ok(Piece::Frame(answer, boundary)) => match answer.recv() {
+                    Ok(work) => {
+                        match work? {
+                            Work::Zeros(length) => format.zeros(length, &mut parts)?,
+                            Work::Data(frame) => {
+                                format.data(&frame, &mut parts)?;
+                                // A spare buffer too many is let go.
+                                let _ = self.spare.try_send(frame.bytes);
+                            }
                         }
-                    },
+                        if boundary {
+                            parts.boundary();
+                        }
+                    }
                     Err(_) => return Ok(()),
                 },
                 Ok(Piece::Zeros(length)) => format.zeros(length, &mut parts)?,
@@ -367,13 +385,21 @@ impl Outlet for ToHashers {
     }
 }
 
-type Md5Flow = Flow<(Part, Md5Sum), (Totals, Md5Sum)>;
-type Sha256Flow = Flow<Sha256Sum, Sha256Sum>;
+type Md5Flow = Flow<(Part, Md5Sum), (Totals, Option<Md5Sum>)>;
+type Sha256Flow = Flow<Sha256Sum, Option<Sha256Sum>>;
 
-fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>) {
+fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>, front_last: bool) {
     let mut whole = Md5::default();
     for flow in from {
         let sent = match flow {
+            Flow::Part(part) if front_last => {
+                let sum = part.md5(|| {
+                    let mut own = Md5::default();
+                    own.update(part.bytes());
+                    own.finish()
+                });
+                to.send(Flow::Part((part, sum)))
+            }
             Flow::Part(part) => {
                 let sum = if let Some(sum) = part.known_md5() {
                     whole.update(part.bytes());
@@ -385,7 +411,10 @@ fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>) {
                 };
                 to.send(Flow::Part((part, sum)))
             }
-            Flow::End(totals) => to.send(Flow::End((totals, whole.clone().finish()))),
+            Flow::End(totals) => {
+                let sum = (!front_last).then(|| whole.clone().finish());
+                to.send(Flow::End((totals, sum)))
+            }
         };
         if sent.is_err() {
             break;
@@ -393,16 +422,21 @@ fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>) {
     }
 }
 
-fn hash_sha256(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Sha256Flow>) {
+fn hash_sha256(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Sha256Flow>, front_last: bool) {
     let mut whole = Sha256::new();
     for flow in from {
         let sent = match flow {
             Flow::Part(part) => {
                 let sum = part.sha256(|| Sha256::digest(part.bytes()).into());
-                whole.update(part.bytes());
+                if !front_last {
+                    whole.update(part.bytes());
+                }
                 to.send(Flow::Part(sum))
             }
-            Flow::End(_) => to.send(Flow::End(whole.clone().finalize().into())),
+            Flow::End(_) => {
+                let sum = (!front_last).then(|| whole.clone().finalize().into());
+                to.send(Flow::End(sum))
+            }
         };
         if sent.is_err() {
             break;

@@ -10,30 +10,30 @@ use crate::formats::gzip::Gzip;
 use crate::formats::ntfsclone::Image;
 use crate::layout::Layout;
 use crate::pipeline::{self, Stream};
-use crate::source::{Disk, Source};
+use crate::source::Source;
 
 /// A disk and the extents of it, as they were when it was planned. Streams made of it keep the disk
 /// open.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Plan {
-    disk: Arc<Disk>,
+    source: Arc<dyn Source>,
     extents: Arc<ExtentMap>,
     layout: Option<Arc<Layout>>,
 }
 
 impl Plan {
-    /// Asks the disk for its extents. With `skip_unused`, space that is surely free in its file system is not read and taken for zeros;
+    /// Asks the disk for its extents: a [`Disk`](crate::Disk), or whatever stands for one. With `skip_unused`, space that is surely free in its file system is not read and taken for zeros;
     /// without, nothing is looked at and there is no layout.
-    pub fn new(disk: Arc<Disk>, skip_unused: bool) -> Result<Self> {
-        let mut extents = disk.extents()?;
+    pub fn new(source: Arc<dyn Source>, skip_unused: bool) -> Result<Self> {
+        let mut extents = source.extents()?;
         let mut layout = None;
         if skip_unused {
-            let found = Layout::read(&*disk, disk.sector_size());
+            let found = Layout::read(&*source, source.sector_size());
             extents = extents.without(found.free.iter());
             // The map has them now; they may be megabytes.
             layout = Some(Arc::new(Layout { free: FreeRuns::new(0), ..found }));
         }
-        Ok(Self { disk, extents: Arc::new(extents), layout })
+        Ok(Self { source, extents: Arc::new(extents), layout })
     }
 
     /// What was found on the disk; None if it was not to be looked at. Its `free` runs are empty: the extents have them.
@@ -42,8 +42,8 @@ impl Plan {
     }
 
     /// The disk.
-    pub fn disk(&self) -> &Arc<Disk> {
-        &self.disk
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
     }
 
     /// Every byte of the disk, in order.
@@ -53,8 +53,12 @@ impl Plan {
 
     /// Starts the stream of one gzip file of the whole disk.
     pub fn raw_gzip(&self, codec: Codec, threads: Option<usize>) -> Result<Stream> {
-        let source = Arc::clone(&self.disk) as Arc<dyn Source>;
-        pipeline::start(source, Arc::clone(&self.extents), Gzip::new(codec), threads)
+        pipeline::start(
+            Arc::clone(&self.source),
+            Arc::clone(&self.extents),
+            Gzip::new(codec),
+            threads,
+        )
     }
 
     /// Starts the stream of one gzip file of ntfsclone's image of a partition; 0 is the whole of a disk without a table.
@@ -69,16 +73,22 @@ impl Plan {
         let layout = if let Some(layout) = self.layout() {
             layout
         } else {
-            read = Layout::read(&*self.disk, self.disk.sector_size());
+            read = Layout::read(&*self.source, self.source.sector_size());
             &read
         };
         let mut entries = layout.partitions.iter().map(|found| &found.entry);
         let entry = entries.find(|entry| entry.number == partition);
         let entry =
             entry.ok_or_else(|| Error::usage(format!("The disk has no partition {partition}.")))?;
-        let disk = Arc::clone(&self.disk) as Arc<dyn Source>;
+        let disk = Arc::clone(&self.source);
         let image = Image::new(disk, entry.start..entry.start.saturating_add(entry.length))?;
         let extents = Arc::new(ExtentMap::all_data(image.size()));
         pipeline::start(Arc::new(image), extents, Gzip::new(codec), threads)
+    }
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Plan").field("extents", &self.extents).finish_non_exhaustive()
     }
 }

@@ -18,10 +18,41 @@ use direct::Direct;
 
 mod direct;
 
+/// Where a frame ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameEnd {
+    /// The byte after its last.
+    pub end: u64,
+    /// Whether a part may end there.
+    pub boundary: bool,
+}
+
 /// Bytes at rest that many threads read at once.
 pub trait Source: Send + Sync {
     /// Bytes in all. Does not change.
     fn size(&self) -> u64;
+
+    /// What is known of the bytes without reading them.
+    fn extents(&self) -> Result<ExtentMap> {
+        Ok(ExtentMap::all_data(self.size()))
+    }
+
+    /// Bytes of a logical sector.
+    fn sector_size(&self) -> u32 {
+        512
+    }
+
+    /// Where the frame that begins at `at` ends: for a source whose bytes move when something before
+    /// them changes, so that frames and parts can be cut by what is in them. At most [`FRAME_SIZE`]
+    /// bytes; the same for the same bytes. None, always, for a source that is cut by the grid:
+    /// frames at multiples of [`FRAME_SIZE`], parts at multiples of
+    /// [`BOUNDARY`](crate::parts::BOUNDARY).
+    ///
+    /// [`FRAME_SIZE`]: crate::FRAME_SIZE
+    fn frame_end(&self, at: u64) -> Option<FrameEnd> {
+        let _ = at;
+        None
+    }
 
     /// Fills `buffer` from `offset`, or says at which byte that failed.
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
@@ -97,14 +128,9 @@ impl Disk {
         &self.path
     }
 
-    /// Bytes of a logical sector; 512 for a file.
-    pub fn sector_size(&self) -> u32 {
-        self.sector_size
-    }
-
     /// Data and holes as the file system tells them. A block device, and a file system that does
     /// not tell, are all data.
-    pub fn extents(&self) -> Result<ExtentMap> {
+    fn data_and_holes(&self) -> Result<ExtentMap> {
         if self.is_block_device {
             return Ok(ExtentMap::all_data(self.size));
         }
@@ -166,6 +192,15 @@ impl Disk {
 impl Source for Disk {
     fn size(&self) -> u64 {
         self.size
+    }
+
+    fn extents(&self) -> Result<ExtentMap> {
+        self.data_and_holes()
+    }
+
+    /// 512 for a file.
+    fn sector_size(&self) -> u32 {
+        self.sector_size
     }
 
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {

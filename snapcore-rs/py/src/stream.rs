@@ -87,8 +87,8 @@ impl Drop for Stream {
 #[pyclass(frozen, get_all, module = "snapcore")]
 pub(crate) struct Summary {
     size: u64,
-    md5: String,
-    sha256: String,
+    md5: Option<String>,
+    sha256: Option<String>,
     parts: u64,
     source_size: u64,
     bytes_read: u64,
@@ -99,8 +99,8 @@ impl Summary {
     fn new(summary: &snapcore::Summary) -> Self {
         Self {
             size: summary.size,
-            md5: hex(&summary.md5),
-            sha256: hex(&summary.sha256),
+            md5: summary.md5.as_ref().map(|sum| hex(sum)),
+            sha256: summary.sha256.as_ref().map(|sum| hex(sum)),
             parts: summary.parts,
             source_size: summary.source_size,
             bytes_read: summary.bytes_read,
@@ -112,6 +112,7 @@ impl Summary {
 #[pymethods]
 impl Summary {
     fn __repr__(&self) -> String {
-        format!("<Summary of {} bytes in {} parts, {}>", self.size, self.parts, self.md5)
+        let md5 = self.md5.as_deref().unwrap_or("hashes not known");
+        format!("<Summary of {} bytes in {} parts, {md5}>", self.size, self.parts)
     }
 }

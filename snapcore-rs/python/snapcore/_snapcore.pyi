@@ -270,11 +270,11 @@ class Summary:
     def size(self) -> int:
         """Bytes of the file."""
     @property
-    def md5(self) -> str:
-        """Hexadecimal, of the whole file."""
+    def md5(self) -> str | None:
+        """Hexadecimal, of the whole file; None where its front part came last."""
     @property
-    def sha256(self) -> str:
-        """Hexadecimal, of the whole file."""
+    def sha256(self) -> str | None:
+        """Hexadecimal, of the whole file; None where its front part came last."""
     @property
     def parts(self) -> int: ...
     @property

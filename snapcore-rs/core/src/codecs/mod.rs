@@ -91,6 +91,26 @@ impl Compressed {
     pub fn as_bytes(&self) -> &[u8] {
         &self.buffer[..self.length]
     }
+
+    /// Empties it, and keeps its memory.
+    pub fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    /// Appends bytes as they are.
+    pub fn append(&mut self, bytes: &[u8]) {
+        self.room(bytes.len()).copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    /// The next `length` bytes behind the frame's end, whatever they hold.
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        let end = self.length + length;
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        &mut self.buffer[self.length..end]
+    }
 }
 
 /// Compresses frames.
@@ -107,17 +127,19 @@ enum Deflate {
 impl Deflater {
     /// Replaces what `out` holds with the compressed frame.
     pub fn compress(&mut self, frame: &[u8], out: &mut Compressed) -> Result<()> {
-        let most = most_compressed(frame.len());
-        if out.buffer.len() < most {
-            out.buffer.resize(most, 0);
-        }
-        let room = &mut out.buffer[..most];
+        out.clear();
+        self.append(frame, out)
+    }
+
+    /// Appends the compressed frame to what `out` holds.
+    pub fn append(&mut self, frame: &[u8], out: &mut Compressed) -> Result<()> {
+        let room = out.room(most_compressed(frame.len()));
         let fitted = match &mut self.0 {
             #[cfg(isal)]
             Deflate::Isal(codec) => codec.compress(frame, room)?,
             Deflate::ZlibRs(codec) => codec.compress(frame, room)?,
         };
-        out.length = fitted.unwrap_or_else(|| store(frame, room));
+        out.length += fitted.unwrap_or_else(|| store(frame, room));
         Ok(())
     }
 }

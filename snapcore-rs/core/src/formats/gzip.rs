@@ -50,6 +50,8 @@ impl Format for Gzip {
     type Note = u32; // the CRC-32
     type Encoder = Encoder;
 
+    const INDEXED: bool = true;
+
     fn encoder(&self) -> Result<Encoder> {
         Ok(Encoder(self.codec.deflater()?))
     }

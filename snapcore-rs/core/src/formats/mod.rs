@@ -7,6 +7,7 @@
 
 pub mod gzip;
 pub mod ntfsclone;
+pub mod plain;
 
 use crate::codecs::Compressed;
 use crate::error::Result;
@@ -19,6 +20,13 @@ pub trait Format: Send + 'static {
     /// The parallel half.
     type Encoder: Encoder<Note = Self::Note>;
 
+    /// Whether the file begins with something that is known last ([`Cutter::reserve_front`]). Its
+    /// hashes are then not known in the end: they can only be worked out from its begin.
+    const FRONT_LAST: bool = false;
+
+    /// Whether each frame can be read alone by its place in its part.
+    const INDEXED: bool = false;
+
     /// An encoder for one thread.
     fn encoder(&self) -> Result<Self::Encoder>;
 
@@ -30,7 +38,7 @@ pub trait Format: Send + 'static {
     -> Result<()>;
 
     /// The next `length` bytes of the source are zeros. Whole frames, but for the end of the
-    /// source.
+    /// source and for a source that has its own frames.
     fn zeros<O: Outlet>(&mut self, length: u64, parts: &mut Cutter<O>) -> Result<()>;
 
     /// Called once, after the last frame.
