@@ -32,6 +32,7 @@ from worker.inspect import note_layout
 from worker.kinds.image import Task
 from worker.ledger import Ledger
 from worker.manifest import Joiner
+from worker.proof import read_back
 from worker.steps import Step
 from worker.upload import Upload
 
@@ -56,17 +57,27 @@ def capture(runtime: Runtime, snapshot_id: int, heartbeat: Heartbeat) -> None:
     with closing(store), ExitStack() as opened:
         heartbeat.at(Step.OPENING)
         taking = kinds.prepare(Task(runtime, snapshot, store, heartbeat, opened))
-        heartbeat.expect(sum(image.meter.total for image in taking.images))
+        heartbeat.expect(sum(_worth(image) for image in taking.images))
         _begin(runtime, snapshot, taking)
         store.ensure_container()
         files = [_copy(runtime, snapshot, store, heartbeat, image) for image in taking.images]
         heartbeat.at(Step.MANIFEST)
-        _join(runtime, snapshot, store, heartbeat, list(zip(files, taking.images, strict=True)))
+        made = list(zip(files, taking.images, strict=True))
+        _join(runtime, snapshot, store, heartbeat, made)
+        for file, image in made:
+            if image.front_last:
+                heartbeat.at(Step.PROVING)
+                _prove(runtime, store, heartbeat, file, image)
         heartbeat.at(Step.INDEX)
         _write_index(runtime, snapshot, store, files, taking.machine())
         heartbeat.at(Step.README)
         _write_readme(runtime, snapshot, store, files)
         heartbeat.at(Step.FINISHED)
+
+
+def _worth(image: Image) -> int:
+    """Bytes of progress: what is read of the disk, and once more where the file is read back."""
+    return image.meter.total * (2 if image.front_last else 1)
 
 
 def _begin(runtime: Runtime, snapshot: Snapshot, taking: Taking) -> None:
@@ -127,6 +138,17 @@ def _join(
     for file, image in made:
         joiner.join(file, size=file.size or 0, content_type=image.content_type)
         _mark_stored(runtime, file)
+
+
+def _prove(
+    runtime: Runtime, store: Store, heartbeat: Heartbeat, file: SnapshotFile, image: Image
+) -> None:
+    proven = read_back(runtime, store, heartbeat, file, worth=image.meter.total)
+    file.md5, file.sha256 = proven.md5, proven.sha256
+    with runtime.work() as work:
+        record = work.session.get_one(SnapshotFile, file.id)
+        record.md5, record.sha256 = proven.md5, proven.sha256
+        work.commit()
 
 
 def _write_index(

@@ -22,6 +22,15 @@ def data_of(plan: snapcore.Plan) -> Iterator[tuple[int, int]]:
             yield extent.start, extent.length
 
 
+def within(data: Iterable[tuple[int, int]], start: int, length: int) -> Iterator[tuple[int, int]]:
+    """What of these runs lies in `[start, start + length)`, counted from `start`."""
+    end = start + length
+    for run, size in data:
+        first, last = max(run, start), min(run + size, end)
+        if first < last:
+            yield first - start, last - first
+
+
 class ReadMeter:
     """Answers for any stretch; 24 bytes an extent."""
 

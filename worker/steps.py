@@ -12,6 +12,7 @@ class Step(StrEnum):
     INSPECTING = "Looking at the disk"
     PARTS = "Copying the disk"
     MANIFEST = "Joining the parts"
+    PROVING = "Reading the file back"
     INDEX = "Writing snapshot.json"
     README = "Writing README.txt"
     FINISHED = "Finishing"

@@ -67,6 +67,10 @@ class DiskUnavailable(SnapportError):
     """The disk is missing, unreadable, or failed while it was read."""
 
 
+class Unsuitable(SnapportError):
+    """The disk cannot be taken as this kind; the sentence says which kind can."""
+
+
 class StoreError(SnapportError):
     """The object store did not do what was asked."""
 

@@ -41,6 +41,8 @@ class Image:
 
     `disk` counts from 1, 0 where the file is of no disk; `source_size` is what it unpacks to, in
     bytes, None where only the stream can tell. `meter` counts what has to be read for it.
+    `front_last`: the stream makes the file's begin last, so that it has to be read back to know its
+    hashes. `virtual_size`: of an export, the size that the new machine sees.
     """
 
     label: str
@@ -49,6 +51,8 @@ class Image:
     source_size: int | None
     meter: ReadMeter
     open: Callable[[], snapcore.Stream]
+    front_last: bool = False
+    virtual_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

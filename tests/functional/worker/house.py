@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from portal.domain.lifecycle import ACTIVE_JOBS, SnapshotState
+from portal.domain.options import Options
 from portal.records import Job, Part, Server, Snapshot, StoreRecord
 from portal.services import accounts, servers, snapshots, stores, upkeep
 from portal.services.authority import Actor, load_snapshot
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tests.conftest import SwiftEndpoint
 
 MIB = 1024 * 1024
+DEFAULTS = Options()
 KILLED = Path(__file__).with_name("killed_job.py")
 
 
@@ -42,10 +44,12 @@ class House:
     disk: Path
     environment: dict[str, str]
 
-    def take(self) -> Snapshot:
+    def take(self, kind: str = "raw", options: Options = DEFAULTS) -> Snapshot:
         """Ask for a snapshot; its job waits."""
         with self.runtime.work() as work:
-            snapshot = snapshots.take(work, self.actor, self.server, self.store, "raw")
+            snapshot = snapshots.take(
+                work, self.actor, self.server, self.store, kind, options=options
+            )
             work.commit()
             return snapshot
 
@@ -74,9 +78,9 @@ class House:
             job = work.session.scalars(select(Job).where(Job.state.in_(ACTIVE_JOBS))).one()
         (run_delete if job.kind == "delete" else run_capture)(self.runtime, job.id)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, kind: str = "raw", options: Options = DEFAULTS) -> Snapshot:
         """Take one and run it to its end."""
-        taken = self.take()
+        taken = self.take(kind, options)
         self.run()
         return self.look(taken)
 
@@ -85,9 +89,9 @@ class House:
         with self.runtime.work() as work:
             return work.session.get_one(Snapshot, snapshot.id)
 
-    def done(self) -> Snapshot:
+    def done(self, kind: str = "raw", options: Options = DEFAULTS) -> Snapshot:
         """Take one, which must succeed."""
-        taken = self.snapshot()
+        taken = self.snapshot(kind, options)
         assert (taken.state, taken.error) == (SnapshotState.DONE, None)
         return taken
 
