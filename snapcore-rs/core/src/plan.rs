@@ -8,9 +8,10 @@ use crate::extents::ExtentMap;
 use crate::filesystems::FreeRuns;
 use crate::formats::gzip::Gzip;
 use crate::formats::ntfsclone::Image;
+use crate::formats::plain::Plain;
 use crate::layout::Layout;
 use crate::pipeline::{self, Stream};
-use crate::source::Source;
+use crate::source::{Pieces, Source};
 
 /// A disk and the extents of it, as they were when it was planned. Streams made of it keep the disk
 /// open.
@@ -59,6 +60,24 @@ impl Plan {
             Gzip::new(codec),
             threads,
         )
+    }
+
+    /// Starts the stream of these ranges (start, length) of the disk, one behind the other: one gzip
+    /// file, or as they are.
+    pub fn pieces(
+        &self,
+        ranges: &[(u64, u64)],
+        gzip: bool,
+        codec: Codec,
+        threads: Option<usize>,
+    ) -> Result<Stream> {
+        let pieces = Pieces::new(Arc::clone(&self.source), &self.extents, ranges)?;
+        let extents = Arc::new(pieces.extents()?);
+        if gzip {
+            pipeline::start(Arc::new(pieces), extents, Gzip::new(codec), threads)
+        } else {
+            pipeline::start(Arc::new(pieces), extents, Plain::new(), threads)
+        }
     }
 
     /// Starts the stream of one gzip file of ntfsclone's image of a partition; 0 is the whole of a disk without a table.

@@ -17,6 +17,9 @@ use crate::extents::{self, ExtentKind, ExtentMap};
 use direct::Direct;
 
 mod direct;
+mod pieces;
+
+pub use pieces::Pieces;
 
 /// Where a frame ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -123,3 +123,49 @@ fn what_is_not_in_order_is_refused() {
         refusal(plan.ntfsclone(3, Codec::DEFAULT, None)).to_string().contains("no partition 3")
     );
 }
+
+/// SHA-256 of the parts of the image's stream.
+fn parts(image: &Image) -> Vec<[u8; 32]> {
+    let plan = Plan::new(Arc::new(Disk::open(image.path()).unwrap()), true).unwrap();
+    let stream = plan.ntfsclone(0, Codec::DEFAULT, Some(2)).unwrap();
+    let mut sums = Vec::new();
+    while let Some(part) = stream.next().unwrap() {
+        sums.push(part.sha256);
+    }
+    sums
+}
+
+#[test]
+fn frames_cover_the_image_and_fit() {
+    for cluster in [512, 4096, 65536] {
+        let image = open(&mkntfs(21 << 20, cluster));
+        let mut at = 0;
+        while at < image.size() {
+            let end = image.frame_end(at).unwrap().end.min(image.size());
+            assert!(end > at && end - at <= snapcore::FRAME_SIZE as u64);
+            at = end;
+        }
+    }
+}
+
+#[test]
+fn what_changes_early_moves_nothing_behind_it() {
+    let image = mkntfs(200 << 20, 4096);
+    let (path, folder) = (image.path_str(), tempfile::tempdir().unwrap());
+    let noise = folder.path().join("noise");
+    shell(&format!("head -c 90000000 /dev/urandom > {}", noise.display()));
+    run("ntfscp", &["-q", "-f", &path, &noise.display().to_string(), "/noise"]);
+    let (before, disk_before) = (parts(&image), std::fs::read(image.path()).unwrap());
+    shell(&format!("head -c 30000 /dev/urandom > {}", noise.display()));
+    run("ntfscp", &["-q", "-f", &path, &noise.display().to_string(), "/small"]);
+    let (after, disk_after) = (parts(&image), std::fs::read(image.path()).unwrap());
+    let changed = disk_before
+        .chunks(16 << 20)
+        .zip(disk_after.chunks(16 << 20))
+        .filter(|(before, after)| before != after)
+        .count();
+    let new = after.iter().filter(|sum| !before.contains(sum)).count();
+    // The header, which counts the used clusters, and each 16 MiB of the volume that changed.
+    assert!(new <= changed + 1, "{new} parts are new, {changed} stretches changed");
+    assert!(new < after.len(), "{new} of {} parts are new", after.len());
+}

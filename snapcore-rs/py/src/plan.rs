@@ -181,6 +181,21 @@ impl Plan {
         Ok(Stream::new(py.detach(|| guard(|| self.0.raw_gzip(codec, threads)))?))
     }
 
+    #[pyo3(signature = (ranges, *, gzip, threads = None, codec = None))]
+    #[allow(clippy::needless_pass_by_value)] // as Python gives it
+    fn pieces(
+        &self,
+        py: Python<'_>,
+        ranges: Vec<(u64, u64)>,
+        gzip: bool,
+        threads: Option<usize>,
+        codec: Option<&str>,
+    ) -> Result<Stream> {
+        let codec = self::codec(codec)?;
+        let start = || guard(|| self.0.pieces(&ranges, gzip, codec, threads));
+        Ok(Stream::new(py.detach(start)?))
+    }
+
     #[pyo3(signature = (*, partition, threads = None, codec = None))]
     fn ntfsclone(
         &self,

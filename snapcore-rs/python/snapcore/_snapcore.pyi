@@ -1,5 +1,6 @@
 # ruff: noqa: PYI021 (what is compiled has its documentation here)
 import os
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Literal, Self, final
 
@@ -174,6 +175,19 @@ class Plan:
         """Starts the stream of one standard gzip file, a single member, of the whole disk.
 
         `threads` compress (by default one a core); two more hash. The bytes do not depend on it.
+        """
+
+    def pieces(
+        self,
+        ranges: Sequence[tuple[int, int]],
+        *,
+        gzip: bool,
+        threads: int | None = None,
+        codec: str | None = None,
+    ) -> Stream:
+        """Starts the stream of these (start, length) of the disk, one behind the other, in bytes.
+
+        One gzip file, or the bytes as they are. UsageError: an empty range, or one beyond the end.
         """
 
     def ntfsclone(

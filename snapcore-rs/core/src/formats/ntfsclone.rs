@@ -13,13 +13,17 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::filesystems::{self, FreeRuns, Usage, Volume};
-use crate::source::Source;
+use crate::parts::BOUNDARY;
+use crate::source::{FrameEnd, Source};
 
 /// "\0ntfsclone-image", major version 10, minor version 1 (since when the backup boot sector is in the image).
 const MAGIC: [u8; 18] = *b"\0ntfsclone-image\x0a\x01";
 const HEADER: usize = 56;
 const FREE: u8 = 0;
 const USED: u8 = 1;
+/// Bytes of the volume in a frame at most: with a command for each of the smallest clusters, and the
+/// header, they are less than [`FRAME_SIZE`](crate::FRAME_SIZE) of the image.
+const STEP: u64 = 1 << 19;
 /// A command and the number of clusters.
 const GAP: u64 = 9;
 
@@ -85,6 +89,38 @@ impl Image {
     /// Clusters in the image.
     pub fn clusters_in_use(&self) -> u64 {
         self.runs.iter().map(|run| run.count).sum()
+    }
+
+    /// Where in the volume what stands at this byte of the image belongs: a gap to the cluster behind
+    /// it, the header to the first byte.
+    fn place(&self, at: u64) -> u64 {
+        if at >= self.end {
+            return self.clusters * self.cluster_size;
+        }
+        let Some(place) = self.runs.partition_point(|run| run.at <= at).checked_sub(1) else {
+            return 0;
+        };
+        let run = self.runs[place];
+        let inside = (at - run.at).saturating_sub(self.gap_before(place));
+        (run.first + inside / (self.cluster_size + 1)) * self.cluster_size
+    }
+
+    /// The first byte of the image that belongs to this byte of the volume or to one behind it.
+    fn image_place(&self, volume: u64) -> u64 {
+        let cluster = volume.div_ceil(self.cluster_size);
+        let place = self.runs.partition_point(|run| run.first + run.count <= cluster);
+        let Some(run) = self.runs.get(place) else { return self.size() };
+        if cluster <= run.first {
+            return run.at;
+        }
+        run.at + self.gap_before(place) + (cluster - run.first) * (self.cluster_size + 1)
+    }
+
+    /// Bytes of the gap's command before this run.
+    fn gap_before(&self, place: usize) -> u64 {
+        let before = place.checked_sub(1).map(|place| self.runs[place]);
+        let free = self.runs[place].first - before.map_or(0, |run| run.first + run.count);
+        if free > 0 { GAP } else { 0 }
     }
 
     /// Fills `buffer`, as far as the run goes, and gives the number of bytes.
@@ -157,6 +193,14 @@ impl Source for Image {
             };
         }
         Ok(())
+    }
+
+    /// A frame ends where the next [`STEP`] of the volume begins, so that what is allocated or freed
+    /// early in the volume moves no frame behind it; a part may end at each [`BOUNDARY`] of the volume.
+    fn frame_end(&self, at: u64) -> Option<FrameEnd> {
+        let from = self.place(at);
+        let end = self.image_place((from / STEP + 1) * STEP).max(at + 1);
+        Some(FrameEnd { end, boundary: self.place(end) / BOUNDARY != from / BOUNDARY })
     }
 
     fn confirm(&self) -> Result<()> {
