@@ -32,7 +32,7 @@ use crate::error::{Error, ErrorKind, Result, guard};
 use crate::extents::ExtentMap;
 use crate::formats::{Encoded, Encoder, Format};
 use crate::parts::{Cutter, Outlet, Part};
-use crate::source::Source;
+use crate::source::{Pipe, Source};
 use crate::zeros::all_zero;
 
 /// Parts inside a stream: one filled, one hashed, two waiting.
@@ -57,7 +57,7 @@ pub struct Summary {
     pub sha256: Option<Sha256Sum>,
     /// Parts in the file.
     pub parts: u64,
-    /// Bytes of the disk.
+    /// Bytes of the disk, or of the pipe.
     pub source_size: u64,
     /// Bytes read of it.
     pub bytes_read: u64,
@@ -129,6 +129,7 @@ enum Flow<P, E> {
 #[derive(Clone, Copy, Debug)]
 struct Totals {
     parts: u64,
+    source_size: u64,
     crc32: Option<u32>,
 }
 
@@ -139,6 +140,16 @@ pub fn start<F: Format>(
     format: F,
     threads: Option<usize>,
 ) -> Result<Stream> {
+    let walk = Walk { next: 0, source, extents };
+    start_from(Origin::Source(walk), format, threads)
+}
+
+/// As [`start`], of all that comes out of a pipe.
+pub fn start_pipe<F: Format>(pipe: Pipe, format: F, threads: Option<usize>) -> Result<Stream> {
+    start_from(Origin::Pipe(pipe), format, threads)
+}
+
+fn start_from<F: Format>(origin: Origin, format: F, threads: Option<usize>) -> Result<Stream> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = match threads {
         Some(0) => return Err(Error::usage("A stream needs at least one thread.")),
@@ -146,7 +157,12 @@ pub fn start<F: Format>(
         None => cores.min(MOST_THREADS),
     };
     let shared = Arc::new(Shared::default());
-    let size = source.size();
+    let (source, on_grid) = match &origin {
+        Origin::Source(walk) => {
+            (Some(Arc::clone(&walk.source)), walk.source.frame_end(0).is_none())
+        }
+        Origin::Pipe(_) => (None, false),
+    };
     let encoders = (0..threads).map(|_| format.encoder()).collect::<Result<Vec<_>>>()?;
 
     let (pieces_in, pieces_out) = bounded(2 * threads + 4);
@@ -164,12 +180,10 @@ pub fn start<F: Format>(
     }
 
     let mut crew = Crew { shared: Arc::clone(&shared), handles: Vec::new() };
-    let feed =
-        Feed { next: 0, source: Arc::clone(&source), extents, pieces: pieces_in, ended: false };
+    let feed = Feed { origin, pieces: pieces_in, ended: false };
     let feed = Arc::new(Mutex::new(feed));
     for encoder in encoders {
         let worker = Worker {
-            source: Arc::clone(&source),
             shared: Arc::clone(&shared),
             feed: Arc::clone(&feed),
             spare: spare_out.clone(),
@@ -181,8 +195,13 @@ pub fn start<F: Format>(
     }
     drop(feed);
     let outlet = ToHashers { to_md5, to_sha256, permits, shared: Arc::clone(&shared) };
-    let assembler =
-        Assembler { source, shared: Arc::clone(&shared), pieces: pieces_out, spare: spare_in };
+    let assembler = Assembler {
+        source,
+        on_grid,
+        shared: Arc::clone(&shared),
+        pieces: pieces_out,
+        spare: spare_in,
+    };
     crew.spawn("snap-parts", move || assembler.run(format, outlet))?;
     crew.spawn("snap-md5", move || {
         hash_md5(&md5_from, &md5_to, F::FRONT_LAST);
@@ -195,33 +214,51 @@ pub fn start<F: Format>(
 
     let ends = Ends { from_md5, from_sha256, permit_back };
     let state = State { ends: Some(ends), crew, outcome: None };
-    Ok(Stream { shared, size, state: Mutex::new(state) })
+    Ok(Stream { shared, state: Mutex::new(state) })
 }
 
-/// Hands out the source in order.
-struct Feed<N> {
+/// Where the frames come from.
+enum Origin {
+    Source(Walk),
+    Pipe(Pipe),
+}
+
+/// A source, and how far it is handed out.
+struct Walk {
     next: u64,
     source: Arc<dyn Source>,
     extents: Arc<ExtentMap>,
+}
+
+/// Hands out the frames in order.
+struct Feed<N> {
+    origin: Origin,
     pieces: Sender<Piece<N>>,
     ended: bool,
 }
 
-/// A frame to be read and where to send it.
+/// A frame, and where to send it.
 struct Job<N> {
-    start: u64,
+    /// Where it is yet to be read; None where it was.
+    from: Option<(Arc<dyn Source>, Arc<ExtentMap>, u64)>,
     length: usize,
     reply: Sender<Result<Work<N>>>,
 }
 
-impl<N> Feed<N> {
-    /// The next frame with data. Runs of zeros before it go to the assembler by themselves.
-    fn take(&mut self) -> std::result::Result<Option<Job<N>>, HungUp> {
+/// What the walk of a source comes to next.
+struct Stretch {
+    /// Bytes of zeros before the frame.
+    zeros: u64,
+    /// The frame's place and length; none at the end.
+    frame: Option<(u64, usize)>,
+    boundary: bool,
+}
+
+impl Walk {
+    /// The next frame with data, and the zeros before it.
+    fn step(&mut self) -> Stretch {
         let size = self.extents.size();
         let frame_size = FRAME_SIZE as u64;
-        if self.ended {
-            return Ok(None);
-        }
         let own = if self.next < size { self.source.frame_end(self.next) } else { None };
         let data = self.extents.next_data(self.next);
         let start = match own {
@@ -229,29 +266,67 @@ impl<N> Feed<N> {
             None if data == size => size,
             None => data - data % frame_size,
         };
-        if start > self.next {
-            let length = start - self.next;
-            self.next = start;
-            self.pieces.send(Piece::Zeros(length)).map_err(|_| HungUp)?;
-        }
+        let zeros = start.saturating_sub(self.next);
+        self.next = start;
         if start == size {
-            self.ended = true;
-            self.pieces.send(Piece::End).map_err(|_| HungUp)?;
-            return Ok(None);
+            return Stretch { zeros, frame: None, boundary: false };
         }
         let (end, boundary) = own.map_or((start + frame_size, false), |own| {
             (own.end.clamp(start + 1, start + frame_size), own.boundary)
         });
         self.next = size.min(end);
         let length = usize::try_from(self.next - start).unwrap_or(FRAME_SIZE);
+        Stretch { zeros, frame: Some((start, length)), boundary }
+    }
+}
+
+impl<N> Feed<N> {
+    /// The next frame with data; that of a pipe is read into `frame`. Runs of zeros before it go to
+    /// the assembler by themselves, and so does an error of the pipe.
+    fn take(
+        &mut self,
+        frame: &mut [u8],
+        shared: &Shared,
+    ) -> std::result::Result<Option<Job<N>>, HungUp> {
+        if self.ended {
+            return Ok(None);
+        }
+        let (found, boundary) = match &mut self.origin {
+            Origin::Source(walk) => {
+                let stretch = walk.step();
+                if stretch.zeros > 0 {
+                    self.pieces.send(Piece::Zeros(stretch.zeros)).map_err(|_| HungUp)?;
+                }
+                let from = |start| (Arc::clone(&walk.source), Arc::clone(&walk.extents), start);
+                let found = stretch.frame.map(|(start, length)| (Some(from(start)), length));
+                (found, stretch.boundary)
+            }
+            Origin::Pipe(pipe) => match pipe.read(frame, &shared.cancelled) {
+                Ok(piece) => {
+                    shared.bytes_read.fetch_add(piece.length as u64, Ordering::Relaxed);
+                    ((piece.length > 0).then_some((None, piece.length)), piece.boundary)
+                }
+                Err(error) => {
+                    self.ended = true;
+                    let (reply, answer) = bounded(1);
+                    self.pieces.send(Piece::Frame(answer, false)).map_err(|_| HungUp)?;
+                    let _ = reply.send(Err(error)); // whoever hung up has told why
+                    return Ok(None);
+                }
+            },
+        };
+        let Some((from, length)) = found else {
+            self.ended = true;
+            self.pieces.send(Piece::End).map_err(|_| HungUp)?;
+            return Ok(None);
+        };
         let (reply, answer) = bounded(1);
         self.pieces.send(Piece::Frame(answer, boundary)).map_err(|_| HungUp)?;
-        Ok(Some(Job { start, length, reply }))
+        Ok(Some(Job { from, length, reply }))
     }
 }
 
 struct Worker<N> {
-    source: Arc<dyn Source>,
     shared: Arc<Shared>,
     feed: Arc<Mutex<Feed<N>>>,
     spare: Receiver<Compressed>,
@@ -259,29 +334,36 @@ struct Worker<N> {
 
 impl<N: Send + 'static> Worker<N> {
     fn run(self, mut encoder: impl Encoder<Note = N>) {
-        let mut frame = vec![0; FRAME_SIZE];
-        let extents = Arc::clone(&lock(&self.feed).extents);
+        let mut buffer = vec![0; FRAME_SIZE];
         while !self.shared.is_cancelled() {
-            let job = match lock(&self.feed).take() {
+            let job = match lock(&self.feed).take(&mut buffer, &self.shared) {
                 Ok(Some(job)) => job,
                 Ok(None) | Err(HungUp) => break,
             };
-            let frame = &mut frame[..job.length];
-            let work = self
-                .read(&extents, job.start, frame)
-                .and_then(|()| self.encode(&mut encoder, frame));
+            let frame = &mut buffer[..job.length];
+            let read = match job.from {
+                Some((source, extents, start)) => self.read(&*source, &extents, start, frame),
+                None => Ok(()),
+            };
+            let work = read.and_then(|()| self.encode(&mut encoder, frame));
             if job.reply.send(work).is_err() {
                 break;
             }
         }
     }
 
-    fn read(&self, extents: &ExtentMap, start: u64, frame: &mut [u8]) -> Result<()> {
+    fn read(
+        &self,
+        source: &dyn Source,
+        extents: &ExtentMap,
+        start: u64,
+        frame: &mut [u8],
+    ) -> Result<()> {
         let mut filled = 0;
         for range in extents.data_in(start..start + frame.len() as u64) {
             let (from, to) = (place(range.start - start), place(range.end - start));
             frame[filled..from].fill(0);
-            self.source.read(range.start, &mut frame[from..to])?;
+            source.read(range.start, &mut frame[from..to])?;
             self.shared.bytes_read.fetch_add(range.end - range.start, Ordering::Relaxed);
             filled = to;
         }
@@ -307,7 +389,9 @@ fn place(offset: u64) -> usize {
 }
 
 struct Assembler<N> {
-    source: Arc<dyn Source>,
+    /// To be asked in the end; none of a pipe.
+    source: Option<Arc<dyn Source>>,
+    on_grid: bool,
     shared: Arc<Shared>,
     pieces: Receiver<Piece<N>>,
     spare: Sender<Compressed>,
@@ -315,8 +399,7 @@ struct Assembler<N> {
 
 impl<N: Send + 'static> Assembler<N> {
     fn run<F: Format<Note = N>>(self, mut format: F, outlet: ToHashers) -> Result<()> {
-        let on_grid = self.source.frame_end(0).is_none();
-        let mut parts = Cutter::new(outlet, on_grid, F::INDEXED && on_grid);
+        let mut parts = Cutter::new(outlet, self.on_grid, F::INDEXED && self.on_grid);
         format.begin(&mut parts)?;
         loop {
             if self.shared.is_cancelled() {
@@ -345,11 +428,13 @@ impl<N: Send + 'static> Assembler<N> {
                 Err(_) => return Ok(()),
             }
         }
-        self.source.confirm()?;
+        if let Some(source) = &self.source {
+            source.confirm()?;
+        }
         format.end(&mut parts)?;
         let crc32 = format.crc32();
         parts.flush()?;
-        let totals = Totals { parts: parts.parts(), crc32 };
+        let totals = Totals { parts: parts.parts(), source_size: parts.source_offset(), crc32 };
         parts.outlet().end(totals);
         Ok(())
     }
@@ -511,7 +596,6 @@ pub enum Turn {
 /// and waits for them.
 pub struct Stream {
     shared: Arc<Shared>,
-    size: u64,
     state: Mutex<State>,
 }
 
@@ -563,13 +647,13 @@ impl Stream {
             (Flow::End((totals, md5)), Ok(Flow::End(sha256))) => {
                 state.ends = None;
                 state.crew.join();
-                let Totals { parts, crc32 } = totals;
+                let Totals { parts, source_size, crc32 } = totals;
                 state.outcome = Some(Ok(Summary {
                     size: self.shared.bytes_out.load(Ordering::Relaxed),
                     md5,
                     sha256,
                     parts,
-                    source_size: self.size,
+                    source_size,
                     bytes_read: self.shared.bytes_read.load(Ordering::Relaxed),
                     crc32,
                 }));

@@ -18,8 +18,10 @@ use direct::Direct;
 
 mod direct;
 mod pieces;
+mod pipe;
 
 pub use pieces::Pieces;
+pub use pipe::Pipe;
 
 /// Where a frame ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod disk;
 mod errors;
 mod inflate;
 mod part;
+mod pipe;
 mod plan;
 mod stream;
 
@@ -22,6 +23,8 @@ mod _snapcore {
     use crate::inflate::{PartReader, inflate, inflate_part};
     #[pymodule_export]
     use crate::part::Part;
+    #[pymodule_export]
+    use crate::pipe::pipe;
     #[pymodule_export]
     use crate::plan::{Extent, LogicalVolume, Partition, Plan};
     #[pymodule_export]

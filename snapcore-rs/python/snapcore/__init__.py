@@ -23,6 +23,7 @@ from snapcore._snapcore import (
     __version__,
     inflate,
     inflate_part,
+    pipe,
 )
 from snapcore.errors import (
     Cancelled,
@@ -55,4 +56,5 @@ __all__ = [
     "__version__",
     "inflate",
     "inflate_part",
+    "pipe",
 ]

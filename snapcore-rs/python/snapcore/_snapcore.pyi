@@ -22,6 +22,7 @@ __all__ = [
     "__version__",
     "inflate",
     "inflate_part",
+    "pipe",
 ]
 
 CODEC: Final[str]
@@ -322,4 +323,13 @@ def inflate_part(
     `first` and `last`: whether the part is its file's first (a gzip header in front) and last (a
     trailer behind). Raises CorruptFrame, at the latest when it should end, unless it is exactly
     `source_length` bytes and nothing more.
+    """
+
+def pipe(fd: int, *, gzip: bool, threads: int | None = None, codec: str | None = None) -> Stream:
+    """Starts the stream of all that comes out of a pipe, to its end: a gzip file, or as it is.
+
+    Frames and parts are cut by what the bytes are, so that a change in the middle leaves most parts
+    as they were; a part is of 1 to 17 MiB, but for the last. The pipe is opened once more: close
+    `fd`, so that whoever writes is told when the stream ends early. An end of the pipe is the end
+    of the file: whether the writer ended well is the caller's to ask.
     """

@@ -12,7 +12,7 @@ use super::Source;
 pub struct Pieces {
     source: Arc<dyn Source>,
     /// Where each begins here, and its range there.
-    pieces: Vec<(u64, Range<u64>)>,
+    ranges: Vec<(u64, Range<u64>)>,
     size: u64,
     extents: ExtentMap,
 }
@@ -46,7 +46,7 @@ impl Pieces {
         if pieces.is_empty() {
             return Err(Error::usage("There is nothing to read."));
         }
-        Ok(Self { source, pieces, size, extents: builder.finish() })
+        Ok(Self { source, ranges: pieces, size, extents: builder.finish() })
     }
 }
 
@@ -67,8 +67,8 @@ impl Source for Pieces {
         let mut done = 0;
         while done < buffer.len() {
             let at = offset + done as u64;
-            let place = self.pieces.partition_point(|(start, _)| *start <= at);
-            let (start, range) = &self.pieces[place.saturating_sub(1)];
+            let place = self.ranges.partition_point(|(start, _)| *start <= at);
+            let (start, range) = &self.ranges[place.saturating_sub(1)];
             let from = range.start + (at - start);
             let left = usize::try_from(range.end.saturating_sub(from)).unwrap_or(usize::MAX);
             if left == 0 {
@@ -88,6 +88,6 @@ impl Source for Pieces {
 
 impl std::fmt::Debug for Pieces {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Pieces").field("pieces", &self.pieces).finish_non_exhaustive()
+        formatter.debug_struct("Pieces").field("ranges", &self.ranges).finish_non_exhaustive()
     }
 }
