@@ -6,7 +6,7 @@
 
 use crate::error::Result;
 use crate::filesystems::{self, FileSystem, FreeRuns, MOST_RUNS, Usage, Volume};
-use crate::lvm::{self, Mapped, PhysicalVolume};
+use crate::lvm::{self, Mapped, Mapping, PhysicalVolume};
 use crate::partitions::{self, Entry, Table, TableKind};
 use crate::source::Source;
 
@@ -55,6 +55,8 @@ pub struct Partition {
 pub struct LogicalVolume {
     /// Within its group.
     pub name: String,
+    /// Its first byte on the disk; None where it does not lie there in one piece.
+    pub start: Option<u64>,
     /// Bytes.
     pub length: u64,
     /// What is in it.
@@ -206,7 +208,9 @@ impl Layout {
                 }
             }
             let (name, length) = (logical.name, logical.length);
-            partition.volumes.push(LogicalVolume { name, length, content });
+            let mapping = logical.mapping.as_ref().ok();
+            let start = mapping.and_then(Mapping::in_one_piece).map(|at| volume.start() + at);
+            partition.volumes.push(LogicalVolume { name, start, length, content });
         }
         let before = self.free.bytes();
         scattered.into_order(&mut self.free);

@@ -122,10 +122,10 @@ fn a_pipe_nobody_writes_to_can_be_left() {
     let (reading, writing) = std::io::pipe().unwrap();
     let stream = start(false, Pipe::open(reading.as_raw_fd()).unwrap(), 2);
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| stream.next());
+        let next = scope.spawn(|| stream.next());
         thread::sleep(Duration::from_millis(50));
         stream.cancel();
-        assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(next.join().unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
     });
     let other = start(true, Pipe::open(reading.as_raw_fd()).unwrap(), 1);
     other.close();

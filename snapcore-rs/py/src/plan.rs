@@ -55,6 +55,7 @@ impl Partition {
                 LogicalVolume {
                     group: group.clone(),
                     name: volume.name,
+                    start: volume.start,
                     length: volume.length,
                     file_system: content.file_system,
                     label: content.label,
@@ -100,6 +101,7 @@ impl Partition {
 pub(crate) struct LogicalVolume {
     group: String,
     name: String,
+    start: Option<u64>,
     length: u64,
     file_system: String,
     label: String,

@@ -135,6 +135,9 @@ class LogicalVolume:
     def name(self) -> str:
         """Within its group."""
     @property
+    def start(self) -> int | None:
+        """Its first byte on the disk; None where it does not lie there in one piece."""
+    @property
     def length(self) -> int: ...
     @property
     def file_system(self) -> str: ...

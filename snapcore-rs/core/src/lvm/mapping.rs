@@ -30,6 +30,20 @@ impl Mapping {
         self.segments.last().map_or(0, |segment| segment.start + segment.length)
     }
 
+    /// Where it begins in the physical volume, if it lies there in one piece.
+    pub fn in_one_piece(&self) -> Option<u64> {
+        let (mut start, mut next) = (None, 0);
+        let whole = self.runs(&(0..self.length()), |at, length| {
+            if start.is_some() && at != next {
+                return Err(());
+            }
+            start.get_or_insert(at);
+            next = at + length;
+            Ok(())
+        });
+        whole.ok().and(start)
+    }
+
     /// Tells `place` of each run that makes up `range`, in the logical volume's order: first byte in the physical volume, bytes.
     pub fn runs<E>(
         &self,
@@ -115,6 +129,9 @@ mod tests {
             })
             .unwrap();
         assert_eq!(runs, [(1095, 5), (500, 10), (700, 10), (510, 10), (710, 5)]);
-        assert_eq!(mapping.length(), 140);
+        assert_eq!((mapping.length(), mapping.in_one_piece()), (140, None));
+        let segment = |start, at| Segment { start, length: 8, stripe_size: 8, stripes: vec![at] };
+        let mapping = Mapping { segments: vec![segment(0, 50), segment(8, 58)] };
+        assert_eq!(mapping.in_one_piece(), Some(50));
     }
 }
