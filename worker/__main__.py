@@ -15,6 +15,7 @@ from portal.logs import set_up_logs
 from portal.services import leases
 from portal.settings import Settings
 from portal.work import Runtime
+from worker.filesystems.scratch import clear_leftovers
 from worker.horse import HostWorker
 
 log = structlog.get_logger()
@@ -33,6 +34,7 @@ def main() -> int:
             with runtime.work() as work:
                 leases.seen(work, host)
                 work.commit()
+            clear_leftovers(settings, host)
             import worker.jobs  # noqa: F401  # once here, not again in each job's process
 
             log.info("worker begins", host=host)

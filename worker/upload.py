@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from portal.stores.interface import Store
     from worker.extents import ReadMeter
     from worker.heartbeat import Heartbeat
+    from worker.kinds.image import PartStream
     from worker.ledger import Ledger
 
 THREADS = 2
@@ -39,7 +40,7 @@ class Upload:
 
     def __init__(
         self,
-        stream: snapcore.Stream,
+        stream: PartStream,
         *,
         store: Store,
         ledger: Ledger,

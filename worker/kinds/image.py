@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import ExitStack
 
     import snapcore
@@ -35,6 +35,25 @@ class Task:
         return self.snapshot.choices
 
 
+class PartStream(Protocol):
+    """What a file's parts come from: snapcore's Stream, or one that knows more of its end."""
+
+    def __iter__(self) -> Iterator[snapcore.Part]:
+        """The parts; any number of threads may take them."""
+
+    def __next__(self) -> snapcore.Part:
+        """The next one."""
+
+    def finish(self) -> snapcore.Summary:
+        """What the file was, once all parts are taken; raises where it is not whole."""
+
+    def cancel(self) -> None:
+        """End it, from any thread, without waiting."""
+
+    def close(self) -> None:
+        """End it and wait for its threads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """One file, about to be made.
@@ -50,7 +69,7 @@ class Image:
     disk: int
     source_size: int | None
     meter: ReadMeter
-    open: Callable[[], snapcore.Stream]
+    open: Callable[[], PartStream]
     front_last: bool = False
     virtual_size: int | None = None
 
