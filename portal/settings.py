@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     """How long a worker's claim on a job holds without a sign of life."""
     reap_seconds: float = Field(default=5.0, gt=0)
     """How often the reaper looks for leases that ran out; with the lease, under 60 s."""
+    reader: Literal["kernel", "libguestfs"] = "kernel"
+    """Who reads the file systems of tar snapshots: the host's kernel, or a machine of its own."""
+    reader_kvm: bool = False
+    """libguestfs may use KVM: set it where guests were seen to run."""
     sign_in_limit: str = "10 per minute; 100 per hour"
     log_json: bool = False
 

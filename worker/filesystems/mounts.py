@@ -16,14 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from worker.filesystems.tree import NotMounted
+
 _OPTIONS = "ro,nosuid,nodev,noexec"
 _TIMEOUT = 300
 """Seconds for a mount: replaying a journal reads it all."""
 _DAEMON_SECONDS = 30
-
-
-class NotMounted(Exception):
-    """The file system could not be mounted; the message is for the log."""
 
 
 class Mounter:

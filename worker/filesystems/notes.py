@@ -10,7 +10,10 @@ import fcntl
 import os
 import stat
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 MOST = 10_000
 """Entries of a list; what is beyond is counted only."""
@@ -54,7 +57,7 @@ def walk(root: bytes) -> dict[str, Any]:
     return {"flags": sorted(flags), "sockets": sorted(sockets), "counts": counts}
 
 
-def _entries(root: bytes) -> Any:
+def _entries(root: bytes) -> Iterator[tuple[bytes, int]]:
     """Every path with its type, folders before their content; links are not followed."""
     yield root, stat.S_IFDIR
     folders = [root]
@@ -89,11 +92,11 @@ def _flags(path: bytes) -> str:
     return "".join(letter for bit, letter in _LETTERS.items() if bits & bit)
 
 
-def boot_loader(root: str) -> dict[str, Any]:
-    """What boots the server, as far as its files tell."""
+def boot_loader(exists: Callable[[str], bool]) -> dict[str, Any]:
+    """What boots the server, as far as its files tell; `exists` answers for its paths."""
 
     def there(*paths: str) -> bool:
-        return any(os.path.lexists(f"{root}{path}") for path in paths)
+        return any(exists(path) for path in paths)
 
     loaders = {
         "grub": there("/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/grub/grub.cfg"),

@@ -11,7 +11,7 @@ import os
 import select
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import snapcore
 import structlog
@@ -141,10 +141,17 @@ class Reading:
         return answer
 
 
+class Ending(Protocol):
+    """Knows how the archive's writer ended."""
+
+    def end(self) -> None:
+        """Wait for it. Raises `DiskUnavailable` unless it ended well."""
+
+
 class TarStream:
     """The archive's stream of parts, that ends well only if its writer did."""
 
-    def __init__(self, stream: snapcore.Stream, reading: Reading) -> None:
+    def __init__(self, stream: snapcore.Stream, reading: Ending) -> None:
         self._stream = stream
         self._reading = reading
 

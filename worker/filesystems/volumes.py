@@ -30,10 +30,15 @@ _TIMEOUT = 60
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A file system on a disk; bytes. `names` are what an fstab may call it (`fstab.normal`)."""
+    """A file system on a disk; bytes. `names` are what an fstab may call it (`fstab.normal`).
+
+    `path` is the disk's on the host, `device` what Linux calls the volume where the server's disks
+    are sda, sdb…
+    """
 
     disk: int
     path: str
+    device: str
     start: int
     length: int
     type: str
@@ -77,6 +82,7 @@ def volumes_of(
             yield Volume(
                 disk=disk,
                 path=path,
+                device=f"/dev/sd{chr(ord('a') + disk - 1)}{partition.number or ''}",
                 start=partition.start,
                 length=partition.length,
                 type=MOUNTABLE[partition.file_system],
@@ -90,6 +96,7 @@ def volumes_of(
             yield Volume(
                 disk=disk,
                 path=path,
+                device=f"/dev/{volume.group}/{volume.name}",
                 start=volume.start or 0,
                 length=volume.length,
                 type=MOUNTABLE[volume.file_system],

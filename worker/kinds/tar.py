@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from portal.domain import names
 from portal.domain.kinds import FACTS, Kind
 from worker.extents import ReadMeter
+from worker.filesystems.guest import GuestReading
 from worker.filesystems.reading import Reading
 from worker.filesystems.scratch import scratch
 from worker.filesystems.volumes import check_some, table_of, volumes_of
@@ -15,6 +16,8 @@ from worker.kinds.image import Image, Taking
 from worker.kinds.plans import open_plans
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from worker.filesystems.volumes import Volume
     from worker.kinds.image import Task
 
@@ -33,7 +36,7 @@ def prepare(task: Task) -> Taking:
     folder = task.opened.enter_context(
         scratch(task.runtime.settings, task.snapshot.server.host_name, task.snapshot.id)
     )
-    reading = task.opened.enter_context(Reading(volumes, folder, task.heartbeat))
+    reading = _open(task, volumes, folder)
     gzip, exclude = task.options.gzip, task.options.exclude
     facts = FACTS[Kind.TAR]
     image = Image(
@@ -54,8 +57,16 @@ def prepare(task: Task) -> Taking:
     )
 
 
+def _open(task: Task, volumes: list[Volume], folder: Path) -> Reading | GuestReading:
+    settings, opened, heartbeat = task.runtime.settings, task.opened, task.heartbeat
+    if settings.reader == "libguestfs":
+        guest = GuestReading(volumes, folder, heartbeat, kvm=settings.reader_kvm)
+        return opened.enter_context(guest)
+    return opened.enter_context(Reading(volumes, folder, heartbeat))
+
+
 def _machine(
-    tables: list[dict[str, Any]], reading: Reading, exclude: tuple[str, ...]
+    tables: list[dict[str, Any]], reading: Reading | GuestReading, exclude: tuple[str, ...]
 ) -> dict[str, Any]:
     """What a re-image needs beside the files."""
     return {

@@ -1,0 +1,306 @@
+"""File systems that libguestfs reads: in a small machine of their own, for disks nobody trusts.
+
+A crafted file system may break the kernel that mounts it; here that is the kernel of a virtual
+machine that holds nothing else. It is slower: the machine has to start (15 to 30 s without KVM).
+
+What must always hold: guestfish, and the machine below it, end with the job, however that ends; a
+command's answer is told from what a disk says by a word that was made up for that command.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import secrets
+import select
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import snapcore
+import structlog
+
+from portal.domain.errors import DiskUnavailable, SnapportError, Unsuitable
+from worker.filesystems import fstab, notes
+from worker.filesystems.reading import TarStream
+from worker.filesystems.tree import RAW, NotMounted, Refused, Tree
+from worker.kinds.threads import COMPRESSION_THREADS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from worker.filesystems.volumes import Volume
+    from worker.heartbeat import Heartbeat
+
+log = structlog.get_logger()
+
+_ENDED = "The server's files could not be read to the end, so the snapshot was stopped."
+_START_SECONDS = 180
+_COMMAND_SECONDS = 600
+_LOOK_SECONDS = 0.2
+_ANSWER_MOST = 256 * 1024
+_FIELD = re.compile(r"^(bfree|blocks|frsize): (\d+)$", re.MULTILINE)
+
+
+class Failed(Exception):
+    """guestfish refused a command, or ended."""
+
+
+class Guestfish:
+    """A guestfish with these disks. A context manager."""
+
+    def __init__(
+        self, disks: Sequence[str], scratch: Path, heartbeat: Heartbeat, *, kvm: bool
+    ) -> None:
+        self._heartbeat = heartbeat
+        self._said = (scratch / "guestfish.log").open("w+b")
+        self._answers, answers = os.pipe()
+        self._process = subprocess.Popen(  # noqa: S603
+            [
+                *("setpriv", "--pdeathsig", "KILL", "guestfish", "--ro"),
+                # Never guessed from the content: a raw disk may begin as a qcow2 that names files.
+                *(word for disk in disks for word in ("--format=raw", "--add", disk)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=answers,
+            stderr=self._said,
+            env={
+                "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME": str(scratch),
+                "LC_ALL": "C.UTF-8",
+                "LIBGUESTFS_BACKEND": "direct",
+                "LIBGUESTFS_TMPDIR": str(scratch),
+                **({} if kvm else {"LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"}),
+            },
+        )
+        os.close(answers)
+        self._answer = b""
+
+    def start(self) -> None:
+        """Start the machine. Raises `Failed`."""
+        if self.ask("run", seconds=_START_SECONDS) is None:
+            raise Failed("libguestfs did not start")
+
+    def close(self) -> None:
+        """End guestfish and the machine."""
+        self._process.kill()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+
+    def let_go(self) -> None:
+        """Close what is read of it, once nobody does."""
+        os.close(self._answers)
+        self._said.close()
+
+    def ask(self, *words: str, seconds: float = _COMMAND_SECONDS) -> str | None:
+        """A command's output; None where it failed."""
+        self.tell(*words)
+        return self.hear(seconds=seconds)
+
+    def tell(self, *words: str) -> None:
+        """Give a command, without waiting for it."""
+        mark = secrets.token_hex(16)
+        self._marks = (f"{mark} begins\n".encode(), f"{mark} ends\n".encode())
+        command = " ".join([words[0], *map(_quoted, words[1:])])
+        # A command that fails ends a script, but one behind a minus sign only says so: what it
+        # said stands in the log, from where it was.
+        self._before = self._said_so_far()
+        script = f"echo {_quoted(mark + ' begins')}\n-{command}\necho {_quoted(mark + ' ends')}\n"
+        stdin = self._process.stdin
+        if stdin is None:
+            raise Failed("guestfish is closed")
+        try:
+            stdin.write(script.encode())
+            stdin.flush()
+        except BrokenPipeError as error:
+            raise Failed("guestfish has ended") from error
+
+    def hear(self, *, seconds: float) -> str | None:
+        """The output of the command that was told; None where it failed. Raises `Failed`."""
+        begins, ends = self._marks
+        deadline = time.monotonic() + seconds
+        while ends not in self._answer:
+            self._heartbeat.check()
+            ready, _, _ = select.select([self._answers], [], [], _LOOK_SECONDS)
+            if not ready and time.monotonic() < deadline:
+                continue
+            heard = os.read(self._answers, 65536) if ready else b""
+            if not heard:
+                raise Failed(self.last_words())
+            self._answer += heard
+            if len(self._answer) > _ANSWER_MOST:
+                raise Failed("an answer is too long")
+        output, _, self._answer = self._answer.partition(ends)
+        self._said.seek(self._before)
+        complaints = self._said.read().splitlines()
+        failed = any(not line.startswith(b"libguestfs: warning") for line in complaints)
+        return None if failed else output.partition(begins)[2].decode(errors="replace")
+
+    def last_words(self) -> str:
+        """What it complained of, for the log."""
+        self._said.seek(0)
+        return self._said.read()[-2000:].decode(errors="replace")
+
+    def _said_so_far(self) -> int:
+        return os.fstat(self._said.fileno()).st_size
+
+
+class GuestView:
+    """A `tree.View`."""
+
+    pieces = True
+
+    def __init__(self, guest: Guestfish) -> None:
+        self._guest = guest
+        self.replayed: list[str] = []  # libguestfs replays by itself, and does not say so
+
+    def mount(self, volume: dict[str, Any], path: str, *, subvolume: str = "") -> None:
+        """Mount, read-only, over an overlay of libguestfs's own. Raises `NotMounted`."""
+        options = ",".join(["ro", *([subvolume] if subvolume else [])])
+        command = ("mount-vfs", options, volume["type"], volume["device"], path)
+        if self._guest.ask(*command) is None:
+            raise NotMounted(self._guest.last_words())
+
+    def unmount_root(self) -> None:
+        """Unmount what is at /."""
+        self._guest.ask("umount-all")
+
+    def fstab(self) -> str | None:
+        """The text of /etc/fstab, where this is the root of a Linux system."""
+        if not any(self._true("exists", path) for path in ("/sbin", "/bin", "/usr")):
+            return None
+        if not self.is_plain_folder("/etc") or not self._true("is-file", "/etc/fstab"):
+            return None
+        size = self._guest.ask("filesize", "/etc/fstab")
+        if size is None or int(size) > fstab.MOST_BYTES:
+            return None
+        return self._guest.ask("cat", "/etc/fstab")
+
+    def is_plain_folder(self, path: str) -> bool:
+        """Whether it is a folder, without a link on the way."""
+        names = path.strip("/").split("/")
+        folders = ("/" + "/".join(names[:count]) for count in range(1, len(names) + 1))
+        return all(self._true("is-dir", folder) for folder in folders)
+
+    def used(self, path: str) -> int:
+        """Bytes used on the file system that is mounted there."""
+        told = dict(_FIELD.findall(self._guest.ask("statvfs", path) or ""))
+        return (int(told["blocks"]) - int(told["bfree"])) * int(told["frsize"]) if told else 0
+
+    def details(self, volume: dict[str, Any], path: str) -> dict[str, str]:  # noqa: ARG002
+        """What making an ext file system anew needs."""
+        if volume["type"] != "ext4":
+            return {}
+        told = self._guest.ask("tune2fs-l", volume["device"]) or ""
+        wanted = ("Filesystem features", "Block size", "Inode size", "Inode count", "Block count")
+        pairs = (line.partition(":") for line in told.splitlines())
+        return {name: value.strip() for name, _, value in pairs if name in wanted}
+
+    def boot_loader(self) -> dict[str, Any]:
+        """What boots the server, as far as its files tell."""
+        return notes.boot_loader(lambda path: self._true("exists", path))
+
+    def _true(self, *command: str) -> bool:
+        return (self._guest.ask(*command) or "").strip() == "true"
+
+
+class GuestReading:
+    """As `reading.Reading`, by libguestfs. A context manager."""
+
+    def __init__(
+        self, volumes: Sequence[Volume], scratch: Path, heartbeat: Heartbeat, *, kvm: bool
+    ) -> None:
+        disks = dict.fromkeys(path for _number, path in sorted({(v.disk, v.path) for v in volumes}))
+        self._guest = Guestfish(list(disks), scratch, heartbeat, kvm=kvm)
+        self._tree = Tree(GuestView(self._guest), [one.as_json() for one in volumes])
+        self._writer: threading.Thread | None = None
+        self._ended = False
+        self.report: dict[str, Any] = {}
+        self.result: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Start the machine and mount. Raises `Unsuitable`."""
+        try:
+            self._guest.start()
+            self.report = self._tree.mount()
+        except Failed as failed:
+            self._close()
+            log.error("libguestfs failed", reason=str(failed))
+            raise DiskUnavailable(_ENDED) from failed
+        except Refused as refused:
+            self._close()
+            log.info("files not taken", reason=refused.detail)
+            raise Unsuitable(str(refused)) from refused
+        except fstab.Unusable as unusable:
+            self._close()
+            raise Unsuitable(f"{unusable} So its files cannot be taken: {RAW}") from unusable
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the machine."""
+        self._close()
+
+    def _close(self) -> None:
+        self._guest.close()
+        if self._writer is not None:
+            self._writer.join()
+        self._guest.let_go()
+
+    def archive(self, exclude: Sequence[str], *, gzip: bool) -> TarStream:
+        """Start the archive."""
+        options = ["numericowner:true", "xattrs:true", "selinux:true", "acls:true"]
+        patterns = self._tree.patterns(exclude)
+        if patterns:
+            options.append("excludes:" + " ".join(_spaced(pattern) for pattern in patterns))
+        reading, writing = os.pipe()
+        try:
+            stream = snapcore.pipe(reading, gzip=gzip, threads=COMPRESSION_THREADS)
+        finally:
+            os.close(reading)
+        self._guest.tell("tar-out", "/", f"/proc/{os.getpid()}/fd/{writing}", *options)
+        self._writer = threading.Thread(target=self._wait, args=(writing,), name="guestfish")
+        self._writer.start()
+        return TarStream(stream, self)
+
+    def _wait(self, writing: int) -> None:
+        """Hold the pipe open until the command has ended: it may fail before it opens it itself."""
+        try:
+            self._ended = self._guest.hear(seconds=math.inf) is not None
+        except (Failed, SnapportError, ValueError) as error:  # a ValueError: it was closed
+            log.warning("the archive was not ended", reason=str(error))
+        finally:
+            os.close(writing)
+
+    def end(self) -> None:
+        """Wait for the archive's writer. Raises `DiskUnavailable` unless it ended well."""
+        if self._writer is not None:
+            self._writer.join()
+        if not self._ended:
+            log.error("tar failed in libguestfs", said=self._guest.last_words())
+            raise DiskUnavailable(_ENDED)
+        self.result = {"flags": [], "sockets": [], "counts": "not told by libguestfs"}
+
+
+def _quoted(word: str) -> str:
+    """A word that guestfish takes as one, whatever it holds."""
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _spaced(pattern: str) -> str:
+    """One entry of a list in a word: guestfish splits lists at blanks, but for quoted ones."""
+    if not re.search(r"[\s'\"]", pattern):
+        return pattern
+    return "'" + pattern.replace("'", "?") + "'"
