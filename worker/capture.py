@@ -19,7 +19,6 @@ from sqlalchemy import delete, select
 
 from portal.domain import names
 from portal.domain.index import IndexFile, IndexPart, write_index
-from portal.domain.kinds import FACTS
 from portal.domain.readme import ReadmeFile, write_readme
 from portal.records import Disk, FilePart, Part, Snapshot, SnapshotFile
 from portal.records.declarative import now
@@ -71,7 +70,7 @@ def capture(runtime: Runtime, snapshot_id: int, heartbeat: Heartbeat) -> None:
         heartbeat.at(Step.INDEX)
         _write_index(runtime, snapshot, store, files, taking.machine())
         heartbeat.at(Step.README)
-        _write_readme(runtime, snapshot, store, files)
+        _write_readme(runtime, snapshot, store, made)
         heartbeat.at(Step.FINISHED)
 
 
@@ -234,15 +233,18 @@ def _index_parts(runtime: Runtime, file: SnapshotFile) -> Iterator[IndexPart]:
 
 
 def _write_readme(
-    runtime: Runtime, snapshot: Snapshot, store: Store, images: list[SnapshotFile]
+    runtime: Runtime,
+    snapshot: Snapshot,
+    store: Store,
+    made: list[tuple[SnapshotFile, Image]],
 ) -> None:
     text = write_readme(
         server=snapshot.server.name,
         operating_system=snapshot.server.operating_system,
-        facts=FACTS[snapshot.kind],
+        kind=snapshot.kind,
         taken=snapshot.started_at or snapshot.requested_at,
         folder=f"{store.container}/{snapshot.folder}",
-        skip_unused=snapshot.choices.skip_unused,
+        options=snapshot.choices,
         files=[
             ReadmeFile(
                 name=file.label,
@@ -250,8 +252,9 @@ def _write_readme(
                 md5=file.md5 or "",
                 sha256=file.sha256 or "",
                 source_size=file.source_size or 0,
+                ranges=image.ranges,
             )
-            for file in images
+            for file, image in made
         ],
     ).encode()
     md5 = hashlib.md5(text, usedforsecurity=False).hexdigest()

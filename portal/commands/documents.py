@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         StoreRecord,
         User,
     )
+    from portal.services.offers import Offer
 
 Document = dict[str, Any]
 
@@ -149,6 +150,7 @@ def snapshot(of: Snapshot, active: Job | None) -> Document:
         "store": of.store.name,
         "store_id": of.store_id,
         "kind": of.kind.value,
+        "options": asdict(of.choices),
         "state": of.state.value,
         "folder": of.folder,
         "size": of.size,
@@ -161,6 +163,11 @@ def snapshot(of: Snapshot, active: Job | None) -> Document:
         "error": of.error,
         "job": job(active) if active else None,
     }
+
+
+def offer(of: Offer) -> Document:
+    """What may be taken of a server; `reason` is null where it fits."""
+    return {"kind": of.kind.value, "reason": of.reason, "estimate": asdict(of.estimate)}
 
 
 def host(of: Host) -> Document:

@@ -13,12 +13,13 @@ from portal.commands.exits import EXPLAINED, Exit
 from portal.commands.session import SUPPORT, Failed, PortalGroup, open_runtime, open_work
 from portal.commands.table import note, print_facts, print_table, say
 from portal.commands.waiting import progress_text, stage_of, wait
+from portal.domain import amounts, exclusions
 from portal.domain.errors import NotFound
 from portal.domain.kinds import FACTS, Kind
 from portal.domain.lifecycle import SnapshotState
 from portal.domain.options import Options
 from portal.records.file import FileRole
-from portal.services import accounts, downloads, servers, stores
+from portal.services import accounts, downloads, offers, servers, stores
 from portal.services import snapshots as services
 from portal.services.authority import load_snapshot
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from portal.records import Job, Snapshot, SnapshotFile
+    from portal.services.offers import Offer
     from portal.services.snapshots import HistoryLine
 
 _number = click.argument("snapshot_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
@@ -36,7 +38,7 @@ _wait_option = click.option(
 
 @click.group("snapshots", cls=PortalGroup, epilog=EXPLAINED)
 def group() -> None:
-    """Snapshots: take, list, show, cancel, delete, url, readme."""
+    """Snapshots: kinds, take, list, show, cancel, delete, url, readme."""
 
 
 @group.command("take", epilog=EXPLAINED)
@@ -54,10 +56,28 @@ def group() -> None:
     is_flag=True,
     help="Read unused space too, deleted files included; without it, it reads as zeros.",
 )
+@click.option("--gzip", is_flag=True, help="tar: compressed, as .tar.gz.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATH",
+    help="tar: leave this out; repeat for more. A folder stays, without its content."
+    " Without it: " + " ".join(exclusions.SUGGESTED),
+)
+@click.option("--exclude-nothing", is_flag=True, help="tar: leave nothing out.")
 @_wait_option
 @json_option
 def take(
-    *, server: str, store: str, kind: str, every_sector: bool, waiting: bool, as_json: bool
+    *,
+    server: str,
+    store: str,
+    kind: str,
+    every_sector: bool,
+    gzip: bool,
+    exclude: tuple[str, ...],
+    exclude_nothing: bool,
+    waiting: bool,
+    as_json: bool,
 ) -> None:
     """Take a snapshot of SERVER (name or number) into one of its customer's stores.
 
@@ -68,14 +88,22 @@ def take(
     \b
     Example:
       flask snapshots take web-1 --store main --wait
+      flask snapshots take web-1 --store main --kind tar --gzip --exclude /srv/cache
     """
+    options = _options(
+        kind,
+        every_sector=every_sector,
+        gzip=gzip,
+        exclude=exclude,
+        exclude_nothing=exclude_nothing,
+    )
+    if options.exclude and not as_json:
+        note("Left out: " + " ".join(options.exclude))
     with open_runtime() as runtime:
         with runtime.work() as work:
             machine = servers.find(work, SUPPORT, server)
             target = stores.find(work, SUPPORT, store, account_id=machine.account_id)
-            snapshot = services.take(
-                work, SUPPORT, machine, target, kind, options=Options(skip_unused=not every_sector)
-            )
+            snapshot = services.take(work, SUPPORT, machine, target, kind, options=options)
             work.commit()
             line = services.line_of(work, snapshot)
             queue_down = work.queue_down
@@ -91,6 +119,56 @@ def take(
         _end_of_taking(line.snapshot, quiet=as_json)
     elif not as_json:
         say(f"Snapshot {snapshot.id} of “{machine.name}” is {snapshot.state}.")
+
+
+@group.command("kinds", epilog=EXPLAINED)
+@click.argument("server")
+@json_option
+def kinds(*, server: str, as_json: bool) -> None:
+    """Show what can be taken of SERVER, and about how big and how long each would be.
+
+    What is known comes from the last look at its disks (flask servers inspect) and from what was
+    taken before.
+
+    \b
+    Example:
+      flask snapshots kinds web-1
+    """
+    with open_work() as work:
+        machine = servers.find(work, SUPPORT, server)
+        found = offers.offers(work, machine)
+    if as_json:
+        documents.emit([documents.offer(offer) for offer in found])
+        return
+    print_table(
+        ("KIND", "READS", "SIZE", "TIME", "FITS"),
+        [_offer_row(offer) for offer in found],
+        right="READS SIZE TIME",
+    )
+
+
+def _offer_row(offer: Offer) -> tuple[str, ...]:
+    estimate = offer.estimate
+    weighs = f"~ {size(estimate.size)}" if estimate.size is not None else ""
+    if not weighs and estimate.most is not None:
+        weighs = f"≤ {size(estimate.most)}"
+    takes = f"~ {duration(amounts.rounded(estimate.seconds))}" if estimate.seconds else ""
+    return (offer.kind.value, size(estimate.read), weighs, takes, offer.reason or "yes")
+
+
+def _options(
+    kind: str, *, every_sector: bool, gzip: bool, exclude: tuple[str, ...], exclude_nothing: bool
+) -> Options:
+    if kind != Kind.TAR:
+        if gzip or exclude or exclude_nothing:
+            raise click.UsageError("--gzip and --exclude are for --kind tar.")
+        return Options(skip_unused=not every_sector)
+    if every_sector:
+        raise click.UsageError("--every-sector is not for --kind tar: it has files, not sectors.")
+    if exclude and exclude_nothing:
+        raise click.UsageError("Either --exclude or --exclude-nothing.")
+    chosen = () if exclude_nothing else exclude or exclusions.SUGGESTED
+    return Options(gzip=gzip, exclude=exclusions.check(chosen))
 
 
 @group.command("cancel", epilog=EXPLAINED)

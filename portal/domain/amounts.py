@@ -20,6 +20,14 @@ def size(count: float) -> str:
     return f"{value:.{digits}f}".removesuffix(".0") + f" {unit}"
 
 
+def rounded(seconds: float) -> float:
+    """To what an estimate may claim: 5 s under a minute, half minutes under ten, minutes above."""
+    for below, step in ((_MINUTE, 5), (10 * _MINUTE, 30)):
+        if seconds < below:
+            return max(step, round(seconds / step) * step)
+    return round(seconds / _MINUTE) * _MINUTE
+
+
 def duration(seconds: float) -> str:
     """`under 1 s`, `45 s`, `2 min 5 s`, `1 h 4 min`, `2 d 3 h`."""
     if seconds < 1:

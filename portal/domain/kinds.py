@@ -15,11 +15,6 @@ class Kind(StrEnum):
     RAW = "raw"
     TAR = "tar"
     NTFSCLONE = "ntfsclone"
-    VMDK = "vmdk"
-    VHD = "vhd"
-    VHDX = "vhdx"
-    QCOW2 = "qcow2"
-    OVA = "ova"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,40 +54,5 @@ FACTS: dict[Kind, KindFacts] = {
         suffix=".img.gz",
         content_type="application/gzip",
         reimageable=True,
-    ),
-    Kind.VMDK: KindFacts(
-        label="VMDK",
-        purpose="For VMware, VirtualBox and KVM.",
-        suffix=".vmdk",
-        content_type="application/x-vmdk",
-        reimageable=False,
-    ),
-    Kind.VHD: KindFacts(
-        label="VHD",
-        purpose="For Virtual PC, Hyper-V generation 1, Azure and XenServer.",
-        suffix=".vhd",
-        content_type="application/x-vhd",
-        reimageable=False,
-    ),
-    Kind.VHDX: KindFacts(
-        label="VHDX",
-        purpose="For Hyper-V, and for disks above 2,040 GiB.",
-        suffix=".vhdx",
-        content_type="application/x-vhdx",
-        reimageable=False,
-    ),
-    Kind.QCOW2: KindFacts(
-        label="QCOW2",
-        purpose="For KVM, Proxmox and OpenStack.",
-        suffix=".qcow2",
-        content_type="application/x-qemu-disk",
-        reimageable=False,
-    ),
-    Kind.OVA: KindFacts(
-        label="OVA",
-        purpose="A whole machine for one-click import in VMware and VirtualBox.",
-        suffix=".ova",
-        content_type="application/x-tar",
-        reimageable=False,
     ),
 }

@@ -9,32 +9,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from portal.domain.kinds import FACTS, Kind
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from portal.domain.kinds import KindFacts
+    from portal.domain.options import Options
 
 
 @dataclass(frozen=True, slots=True)
 class ReadmeFile:
-    """A file as the README tells of it; sizes in bytes."""
+    """A file as the README tells of it; sizes in bytes. `ranges`: an `.xmbr`'s, (start, length)."""
 
     name: str
     size: int
     md5: str
     sha256: str
     source_size: int
+    ranges: Sequence[tuple[int, int]] = ()
 
 
 def write_readme(
     *,
     server: str,
     operating_system: str,
-    facts: KindFacts,
+    kind: Kind,
     taken: datetime,
     folder: str,
-    skip_unused: bool,
+    options: Options,
     files: Sequence[ReadmeFile],
 ) -> str:
     """The text, UTF-8, lines of at most 79 characters but for names."""
@@ -44,12 +47,16 @@ def write_readme(
         "=" * min(len(title), 79),
         "",
         f"Taken:   {taken:%Y-%m-%d %H:%M:%S} UTC",
-        f"Kind:    {facts.label}",
+        f"Kind:    {FACTS[kind].label}",
     ]
     if operating_system:
         lines.append(f"System:  {operating_system}")
-    unused = "left out: reads as zeros" if skip_unused else "kept: every sector is here"
-    lines += [f"Unused:  {unused}", f"Folder:  {folder}", "", "Files", "-----"]
+    if kind is Kind.RAW:
+        unused = "left out: reads as zeros" if options.skip_unused else "kept: every sector is here"
+        lines.append(f"Unused:  {unused}")
+    if kind is Kind.TAR:
+        lines += [f"Left out: {pattern}" for pattern in options.exclude]
+    lines += [f"Folder:  {folder}", "", "Files", "-----"]
     for file in files:
         lines += [
             "",
@@ -60,14 +67,51 @@ def write_readme(
             f"    unpacks to {file.source_size} bytes",
         ]
     lines += ["", *_CHECK.format(first=_quoted(files[0].name)).splitlines()]
-    if facts.suffix.endswith(".gz"):
-        unpacked = files[0].name.removesuffix(".gz")
-        lines += [
-            "",
-            *_UNPACK.format(first=_quoted(files[0].name), raw=_quoted(unpacked)).splitlines(),
-        ]
+    lines += ["", *_HOW[kind](files)]
     lines += ["", *_PARTS.splitlines(), "", *_HOST_KEYS.splitlines(), ""]
     return "\n".join(lines)
+
+
+def _raw(files: Sequence[ReadmeFile]) -> list[str]:
+    name = files[0].name
+    unpacked = name.removesuffix(".gz")
+    return _UNPACK_RAW.format(first=_quoted(name), raw=_quoted(unpacked)).splitlines()
+
+
+def _tar(files: Sequence[ReadmeFile]) -> list[str]:
+    return _UNPACK_TAR.format(first=_quoted(files[0].name)).splitlines()
+
+
+def _ntfsclone(files: Sequence[ReadmeFile]) -> list[str]:
+    lines = _UNPACK_NTFSCLONE.splitlines()
+    for file in files:
+        name = _quoted(file.name)
+        if file.name.endswith(".xmbr"):
+            at = 0
+            for start, length in file.ranges:
+                lines.append(
+                    f"    dd if={name} of=/dev/DISK bs=1M conv=notrunc"
+                    f" iflag=skip_bytes,count_bytes oflag=seek_bytes"
+                    f" skip={at} count={length} seek={start}"
+                )
+                at += length
+            lines += ["    partprobe /dev/DISK", ""]
+        elif file.name.endswith(".img.gz"):
+            number = _number(file.name, ".img.gz")
+            lines += [
+                f"    gunzip --stdout {name} |",
+                f"        ntfsclone --restore-image --overwrite /dev/DISK{number} -",
+            ]
+        else:
+            number = _number(file.name, ".raw.gz")
+            lines.append(f"    gunzip --stdout {name} | dd bs=1M of=/dev/DISK{number}")
+    return lines
+
+
+def _number(name: str, suffix: str) -> str:
+    """The partition's number in `NAME-pN.SUFFIX`; empty for a disk without a table."""
+    number = name.removesuffix(suffix).rpartition("-p")[2]
+    return "" if number == "0" else number
 
 
 def _quoted(name: str) -> str:
@@ -87,7 +131,36 @@ The answer must be the MD5 above. SHA-256 is checked alike (sha256sum,
 shasum -a 256, certutil -hashfile FILE SHA256). A file that differs is not
 whole: download it again."""
 
-_UNPACK = """\
+_UNPACK_TAR = """\
+How to unpack
+-------------
+
+The file is one GNU tar archive of all file systems of the server. As root,
+in the empty root of the new one:
+
+    tar --extract --xattrs --xattrs-include='*.*' --acls --selinux \\
+        --numeric-owner --same-permissions --same-owner \\
+        --delay-directory-restore --file={first}
+
+Owners are told by number; attributes, access lists, capabilities and SELinux
+labels are in the archive, and come back only with these options.
+snapshot.json notes, under "machine", what an archive cannot hold: the
+partition table, the file systems with their UUIDs, flags set by chattr,
+sockets, and the boot loader."""
+
+_UNPACK_NTFSCLONE = """\
+How to put it back
+------------------
+
+    NAME.xmbr        the disk outside of its partitions: boot loader, table
+    NAME-pN.img.gz   partition N, NTFS, for Linux's ntfsclone
+    NAME-pN.raw.gz   partition N, anything else, sector by sector
+
+From a Linux rescue system, on a disk at least as large as the first; what is
+on /dev/DISK is lost:
+"""
+
+_UNPACK_RAW = """\
 How to unpack
 -------------
 
@@ -126,3 +199,9 @@ CentOS and the like: rm /etc/ssh/ssh_host_*key*
 
 At the next log-in SSH warns that the host key has changed: remove the old
 line from your known_hosts file."""
+
+_HOW: dict[Kind, Callable[[Sequence[ReadmeFile]], list[str]]] = {
+    Kind.RAW: _raw,
+    Kind.TAR: _tar,
+    Kind.NTFSCLONE: _ntfsclone,
+}

@@ -21,11 +21,13 @@ from flask import (
     url_for,
 )
 
+from portal.domain import exclusions
 from portal.domain.errors import Conflict, InvalidInput, NotFound
+from portal.domain.kinds import Kind
 from portal.domain.options import Options
 from portal.pages import access, errors
 from portal.pages.watching import Watched
-from portal.services import overview, snapshots, stores
+from portal.services import offers, overview, snapshots, stores
 
 if TYPE_CHECKING:
     from portal.domain.errors import SnapportError
@@ -60,7 +62,7 @@ def take(server_id: int) -> Response:
                 server,
                 store,
                 kind,
-                options=Options(skip_unused="every_sector" not in request.form),
+                options=_options(),
             )
         except NotFound as error:
             raise InvalidInput(error.message, field="store") from error
@@ -166,8 +168,22 @@ def _panel(server: Server, *, error: SnapportError | None = None) -> dict[str, A
         "chosen_store": request.values.get("store", ""),
         "chosen_kind": request.values.get("kind", ""),
         "every_sector": "every_sector" in request.values,
+        "gzip": "gzip" in request.values,
+        "exclude": request.values.get("exclude", "\n".join(exclusions.SUGGESTED)),
+        "offers": offers.offers(work, server),
         "seen": hashlib.sha256(repr(shown).encode()).hexdigest()[:12],
     }
+
+
+def _options() -> Options:
+    """What was chosen beside the kind. Raises `InvalidInput`."""
+    form = request.form
+    tar = form.get("kind") == Kind.TAR
+    return Options(
+        skip_unused="every_sector" not in form,
+        gzip=tar and "gzip" in form,
+        exclude=exclusions.check(form.get("exclude", "").splitlines()) if tar else (),
+    )
 
 
 def _shown() -> dict[int, str]:

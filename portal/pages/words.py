@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from portal.services.offers import Estimate
+
 NOTHING = "\N{EN DASH}"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -74,12 +76,24 @@ def ago(at: datetime | None) -> str:
     return f"{duration(seconds // unit * unit)} ago"
 
 
+def estimate_words(estimate: Estimate) -> str:
+    """`About 1.2 GiB, about 3 min`; what is not known is left out, or said."""
+    if estimate.size is not None:
+        told = f"About {size(estimate.size)}"
+    else:
+        told = f"At most {size(estimate.most)}"
+    if estimate.seconds is None:
+        return f"{told}; how long is not known yet"
+    return f"{told}, about {amounts.duration(amounts.rounded(estimate.seconds))}"
+
+
 def register(app: Flask) -> None:
     """Make these words known to templates."""
     app.jinja_env.filters.update(
         size=size,
         exact_size=exact_size,
         duration=duration,
+        estimate_words=estimate_words,
         moment=moment,
         exact_moment=exact_moment,
         machine_moment=machine_moment,

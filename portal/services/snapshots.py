@@ -14,7 +14,9 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from portal.domain import exclusions
 from portal.domain.errors import Conflict, InvalidInput, NotFound
+from portal.domain.fitting import reason_against
 from portal.domain.kinds import Kind
 from portal.domain.lifecycle import (
     ACTIVE_JOBS,
@@ -29,6 +31,7 @@ from portal.queue import ANYWHERE, host_queue
 from portal.records import Account, Job, Server, Snapshot, StoreRecord
 from portal.records.declarative import now
 from portal.services.authority import Actor, own_snapshots
+from portal.services.inspections import layout_of
 from portal.services.moves import move_snapshot
 
 if TYPE_CHECKING:
@@ -62,11 +65,12 @@ def take(
     """Ask for a snapshot. `server` and `store` were loaded for this actor.
 
     Raises `Conflict` while another job is active for the server, `InvalidInput` for an unknown
-    kind, `NotFound` where the store is not the server's account's.
+    kind and for one that does not fit, `NotFound` where the store is not the server's account's.
     """
     if kind not in set(Kind):
         known = ", ".join(Kind)
         raise InvalidInput(f"“{kind}” is no image type; there are: {known}.", field="kind")
+    _check_choices(server, Kind(kind), options)
     if store.account_id != server.account_id:
         raise NotFound("There is no such store.")
     if active_job(work, server) is not None:
@@ -264,6 +268,15 @@ def _fresh_folder(work: Work, server: Server, store: StoreRecord) -> str:
         if work.session.scalar(taken) is None:
             return folder
         at += timedelta(seconds=1)
+
+
+def _check_choices(server: Server, kind: Kind, options: Options) -> None:
+    """Raise `InvalidInput` for what is known not to work, before anything is asked of a worker."""
+    layouts = [layout_of(disk) for disk in server.disks]
+    reason = reason_against(kind, server.operating_system, layouts)
+    if reason is not None:
+        raise InvalidInput(f"{reason} Take a raw snapshot instead.", field="kind")
+    exclusions.check(options.exclude)
 
 
 def _busy(server: Server) -> Conflict:

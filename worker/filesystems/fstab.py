@@ -63,7 +63,7 @@ def _mount(fields: list[str]) -> Mount | None:
     if ".." in plain.split("/") or not plain.isprintable():
         raise Unusable("The server's /etc/fstab has a mount point that is no plain path.")
     return Mount(
-        spec=spec.strip('"'),
+        spec=spec.replace('"', ""),
         path="/" if plain == "/" else plain,
         type=kind,
         optional="nofail" in options,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import ExitStack
 
     import snapcore
@@ -61,7 +61,7 @@ class Image:
     `disk` counts from 1, 0 where the file is of no disk; `source_size` is what it unpacks to, in
     bytes, None where only the stream can tell. `meter` counts what has to be read for it.
     `front_last`: the stream makes the file's begin last, so that it has to be read back to know its
-    hashes. `virtual_size`: of an export, the size that the new machine sees.
+    hashes. `ranges`: where on the disk each piece of an `.xmbr` belongs, in bytes.
     """
 
     label: str
@@ -71,7 +71,7 @@ class Image:
     meter: ReadMeter
     open: Callable[[], PartStream]
     front_last: bool = False
-    virtual_size: int | None = None
+    ranges: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True)

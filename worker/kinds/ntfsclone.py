@@ -112,6 +112,7 @@ def _xmbr(plan: snapcore.Plan, ranges: list[tuple[int, int]], *, label: str, dis
         source_size=size,
         meter=ReadMeter([(0, size)]),
         open=partial(plan.pieces, ranges, gzip=False, threads=1),
+        ranges=ranges,
     )
 
 

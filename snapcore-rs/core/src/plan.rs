@@ -9,6 +9,7 @@ use crate::filesystems::FreeRuns;
 use crate::formats::gzip::Gzip;
 use crate::formats::ntfsclone::Image;
 use crate::formats::plain::Plain;
+use crate::formats::vmdk::{Description, Vmdk};
 use crate::layout::Layout;
 use crate::pipeline::{self, Stream};
 use crate::source::{Pieces, Source};
@@ -60,6 +61,17 @@ impl Plan {
             Gzip::new(codec),
             threads,
         )
+    }
+
+    /// Starts the stream of one VMDK file, streamOptimized, of the whole disk.
+    pub fn vmdk(
+        &self,
+        description: Description,
+        codec: Codec,
+        threads: Option<usize>,
+    ) -> Result<Stream> {
+        let format = Vmdk::new(codec, self.source.size(), description, false);
+        pipeline::start(Arc::clone(&self.source), Arc::clone(&self.extents), format, threads)
     }
 
     /// Starts the stream of these ranges (start, length) of the disk, one behind the other: one gzip

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use snapcore::ExtentKind;
 use snapcore::error::guard;
+use snapcore::formats::vmdk::{Adapter, Description};
 
 use crate::errors::{Result, codec};
 use crate::stream::Stream;
@@ -181,6 +182,30 @@ impl Plan {
     ) -> Result<Stream> {
         let codec = self::codec(codec)?;
         Ok(Stream::new(py.detach(|| guard(|| self.0.raw_gzip(codec, threads)))?))
+    }
+
+    #[pyo3(signature = (*, name, cid, adapter = "lsilogic", threads = None, codec = None))]
+    fn vmdk(
+        &self,
+        py: Python<'_>,
+        name: String,
+        cid: u32,
+        adapter: &str,
+        threads: Option<usize>,
+        codec: Option<&str>,
+    ) -> Result<Stream> {
+        let codec = self::codec(codec)?;
+        let adapter = match adapter {
+            "ide" => Adapter::Ide,
+            "lsilogic" => Adapter::LsiLogic,
+            other => {
+                return Err(
+                    snapcore::Error::usage(format!("There is no adapter {other:?}.")).into()
+                );
+            }
+        };
+        let description = Description { name, cid, adapter };
+        Ok(Stream::new(py.detach(|| guard(|| self.0.vmdk(description, codec, threads)))?))
     }
 
     #[pyo3(signature = (ranges, *, gzip, threads = None, codec = None))]

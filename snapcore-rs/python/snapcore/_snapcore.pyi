@@ -181,6 +181,21 @@ class Plan:
         `threads` compress (by default one a core); two more hash. The bytes do not depend on it.
         """
 
+    def vmdk(
+        self,
+        *,
+        name: str,
+        cid: int,
+        adapter: str = "lsilogic",
+        threads: int | None = None,
+        codec: str | None = None,
+    ) -> Stream:
+        """Starts the stream of one VMDK file (streamOptimized) of the whole disk.
+
+        `name` is what the file calls itself, `cid` a number (32 bits) that tells contents apart,
+        `adapter` "ide" or "lsilogic". The disk is rounded up to 64 KiB with zeros. UsageError, while
+        it streams, where the file would reach 2 TiB.
+        """
     def pieces(
         self,
         ranges: Sequence[tuple[int, int]],
