@@ -9,6 +9,7 @@ use crate::filesystems::FreeRuns;
 use crate::formats::gzip::Gzip;
 use crate::formats::ntfsclone::Image;
 use crate::formats::plain::Plain;
+use crate::formats::vhd::{self, Identity};
 use crate::formats::vmdk::{Description, Vmdk};
 use crate::layout::Layout;
 use crate::pipeline::{self, Stream};
@@ -72,6 +73,17 @@ impl Plan {
     ) -> Result<Stream> {
         let format = Vmdk::new(codec, self.source.size(), description, false);
         pipeline::start(Arc::clone(&self.source), Arc::clone(&self.extents), format, threads)
+    }
+
+    /// Starts the stream of one VHD file of the whole disk, dynamic or fixed.
+    pub fn vhd(&self, identity: Identity, fixed: bool, threads: Option<usize>) -> Result<Stream> {
+        let (source, extents) = (Arc::clone(&self.source), Arc::clone(&self.extents));
+        let size = source.size();
+        if fixed {
+            pipeline::start(source, extents, vhd::Fixed::new(size, identity)?, threads)
+        } else {
+            pipeline::start(source, extents, vhd::Dynamic::new(size, identity)?, threads)
+        }
     }
 
     /// Starts the stream of these ranges (start, length) of the disk, one behind the other: one gzip

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use snapcore::ExtentKind;
 use snapcore::error::guard;
+use snapcore::formats::vhd::Identity;
 use snapcore::formats::vmdk::{Adapter, Description};
 
 use crate::errors::{Result, codec};
@@ -206,6 +207,19 @@ impl Plan {
         };
         let description = Description { name, cid, adapter };
         Ok(Stream::new(py.detach(|| guard(|| self.0.vmdk(description, codec, threads)))?))
+    }
+
+    #[pyo3(signature = (*, unique_id, created, fixed = false, threads = None))]
+    fn vhd(
+        &self,
+        py: Python<'_>,
+        unique_id: [u8; 16],
+        created: u32,
+        fixed: bool,
+        threads: Option<usize>,
+    ) -> Result<Stream> {
+        let identity = Identity { unique_id, created };
+        Ok(Stream::new(py.detach(|| guard(|| self.0.vhd(identity, fixed, threads)))?))
     }
 
     #[pyo3(signature = (ranges, *, gzip, threads = None, codec = None))]

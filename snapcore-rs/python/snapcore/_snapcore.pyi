@@ -196,6 +196,21 @@ class Plan:
         `adapter` "ide" or "lsilogic". The disk is rounded up to 64 KiB with zeros. UsageError, while
         it streams, where the file would reach 2 TiB.
         """
+    def vhd(
+        self,
+        *,
+        unique_id: bytes,
+        created: int,
+        fixed: bool = False,
+        threads: int | None = None,
+    ) -> Stream:
+        """Starts the stream of one VHD file of the whole disk.
+
+        `unique_id` (16 bytes) and `created` (seconds since 2000-01-01, UTC) stand in the file. Dynamic,
+        its first part comes last, and its hashes are not known; the disk's size is that of whole
+        sectors. With `fixed` every sector stands in it, rounded up to 1 MiB with zeros. UsageError:
+        more than 2,040 GiB.
+        """
     def pieces(
         self,
         ranges: Sequence[tuple[int, int]],

@@ -8,6 +8,7 @@
 pub mod gzip;
 pub mod ntfsclone;
 pub mod plain;
+pub mod vhd;
 pub mod vmdk;
 
 use crate::codecs::Compressed;
