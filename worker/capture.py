@@ -253,6 +253,7 @@ def _write_readme(
                 sha256=file.sha256 or "",
                 source_size=file.source_size or 0,
                 ranges=image.ranges,
+                virtual_size=image.virtual_size,
             )
             for file, image in made
         ],

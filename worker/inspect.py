@@ -59,6 +59,8 @@ def _partitions(plan: snapcore.Plan) -> Iterator[Partition]:
             label=partition.label or partition.name,
             used=partition.used_bytes,
             reason=partition.reason or "",
+            type_id=partition.type_id,
+            bootable=partition.bootable,
         )
         for volume in partition.volumes:
             yield Partition(

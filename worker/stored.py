@@ -21,7 +21,6 @@ from portal.domain.names import part_name
 from portal.records import FilePart, Part, Snapshot, SnapshotFile
 from portal.records.file import FileRole
 from portal.services.stores import open_store_of
-from worker.frames import unpack_frames
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -50,7 +49,7 @@ def open_stored(task: Task) -> list[snapcore.Stored]:
 
 def _open(task: Task, store: Store, folder: str, file: SnapshotFile) -> snapcore.Stored:
     fetched: list[tuple[str, int] | None] = []
-    places: list[tuple[int, int, tuple[int, ...] | None]] = []
+    places: list[tuple[int, int, bytes | None]] = []
     with task.runtime.work() as work:
         rows = work.session.execute(
             select(FilePart, Part.sha256, Part.size)
@@ -60,7 +59,7 @@ def _open(task: Task, store: Store, folder: str, file: SnapshotFile) -> snapcore
             .execution_options(yield_per=500)
         )
         for place, sha256, size in rows:
-            frames = None if place.zero else unpack_frames(place.frames)
+            frames = None if place.zero else place.frames
             places.append((place.source_offset, place.source_length, frames))
             fetched.append(None if place.zero else (sha256, size))
             work.session.expunge(place)

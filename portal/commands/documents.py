@@ -151,6 +151,7 @@ def snapshot(of: Snapshot, active: Job | None) -> Document:
         "store_id": of.store_id,
         "kind": of.kind.value,
         "options": asdict(of.choices),
+        "origin": of.origin_id,
         "state": of.state.value,
         "folder": of.folder,
         "size": of.size,
@@ -167,7 +168,12 @@ def snapshot(of: Snapshot, active: Job | None) -> Document:
 
 def offer(of: Offer) -> Document:
     """What may be taken of a server; `reason` is null where it fits."""
-    return {"kind": of.kind.value, "reason": of.reason, "estimate": asdict(of.estimate)}
+    return {
+        "kind": of.kind.value,
+        "reason": of.reason,
+        "estimate": asdict(of.estimate),
+        "notes": list(of.notes),
+    }
 
 
 def host(of: Host) -> Document:

@@ -38,7 +38,7 @@ _wait_option = click.option(
 
 @click.group("snapshots", cls=PortalGroup, epilog=EXPLAINED)
 def group() -> None:
-    """Snapshots: kinds, take, list, show, cancel, delete, url, readme."""
+    """Snapshots: kinds, take, export, list, show, cancel, delete, url, readme."""
 
 
 @group.command("take", epilog=EXPLAINED)
@@ -65,6 +65,7 @@ def group() -> None:
     " Without it: " + " ".join(exclusions.SUGGESTED),
 )
 @click.option("--exclude-nothing", is_flag=True, help="tar: leave nothing out.")
+@click.option("--fixed", is_flag=True, help="vhd: every sector stands in the file (for Azure).")
 @_wait_option
 @json_option
 def take(
@@ -76,6 +77,7 @@ def take(
     gzip: bool,
     exclude: tuple[str, ...],
     exclude_nothing: bool,
+    fixed: bool,
     waiting: bool,
     as_json: bool,
 ) -> None:
@@ -96,6 +98,7 @@ def take(
         gzip=gzip,
         exclude=exclude,
         exclude_nothing=exclude_nothing,
+        fixed=fixed,
     )
     if options.exclude and not as_json:
         note("Left out: " + " ".join(options.exclude))
@@ -119,6 +122,52 @@ def take(
         _end_of_taking(line.snapshot, quiet=as_json)
     elif not as_json:
         say(f"Snapshot {snapshot.id} of “{machine.name}” is {snapshot.state}.")
+
+
+@group.command("export", epilog=EXPLAINED)
+@_number
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind, facts in FACTS.items() if facts.export]),
+    required=True,
+    help="; ".join(
+        f"{kind.value}: {facts.purpose}" for kind, facts in FACTS.items() if facts.export
+    ),
+)
+@click.option("--fixed", is_flag=True, help="vhd: every sector stands in the file (for Azure).")
+@_wait_option
+@json_option
+def export(*, snapshot_id: int, kind: str, fixed: bool, waiting: bool, as_json: bool) -> None:
+    """Make an export of a raw snapshot that is stored; the server is not touched.
+
+    It stands beside the snapshot, as one of its own. A server can never be re-imaged from an
+    export. The exit codes are those of take.
+
+    \b
+    Example:
+      flask snapshots export 12 --kind vmdk --wait
+    """
+    if fixed and kind != Kind.VHD:
+        raise click.UsageError("--fixed is for --kind vhd.")
+    with open_runtime() as runtime:
+        with runtime.work() as work:
+            origin = load_snapshot(work, SUPPORT, snapshot_id)
+            snapshot = services.export(work, SUPPORT, origin, kind, options=Options(fixed=fixed))
+            work.commit()
+            line = services.line_of(work, snapshot)
+            queue_down = work.queue_down
+        if queue_down:
+            note("Redis cannot be reached: the export starts by itself when it is back.")
+        if waiting:
+            if not as_json:
+                note(f"Snapshot {snapshot.id} of “{snapshot.server.name}”")
+            line = wait(runtime, line)
+    if as_json:
+        documents.emit(documents.snapshot(line.snapshot, line.job))
+    if waiting:
+        _end_of_taking(line.snapshot, quiet=as_json)
+    elif not as_json:
+        say(f"Snapshot {snapshot.id} of “{snapshot.server.name}” is {snapshot.state}.")
 
 
 @group.command("kinds", epilog=EXPLAINED)
@@ -145,6 +194,8 @@ def kinds(*, server: str, as_json: bool) -> None:
         [_offer_row(offer) for offer in found],
         right="READS SIZE TIME",
     )
+    for told in dict.fromkeys(told for offer in found for told in offer.notes):
+        note(f"Exports: {told}")
 
 
 def _offer_row(offer: Offer) -> tuple[str, ...]:
@@ -157,12 +208,20 @@ def _offer_row(offer: Offer) -> tuple[str, ...]:
 
 
 def _options(
-    kind: str, *, every_sector: bool, gzip: bool, exclude: tuple[str, ...], exclude_nothing: bool
+    kind: str,
+    *,
+    every_sector: bool,
+    gzip: bool,
+    exclude: tuple[str, ...],
+    exclude_nothing: bool,
+    fixed: bool,
 ) -> Options:
+    if fixed and kind != Kind.VHD:
+        raise click.UsageError("--fixed is for --kind vhd.")
     if kind != Kind.TAR:
         if gzip or exclude or exclude_nothing:
             raise click.UsageError("--gzip and --exclude are for --kind tar.")
-        return Options(skip_unused=not every_sector)
+        return Options(skip_unused=not every_sector, fixed=fixed)
     if every_sector:
         raise click.UsageError("--every-sector is not for --kind tar: it has files, not sectors.")
     if exclude and exclude_nothing:

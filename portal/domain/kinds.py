@@ -15,6 +15,8 @@ class Kind(StrEnum):
     RAW = "raw"
     TAR = "tar"
     NTFSCLONE = "ntfsclone"
+    VMDK = "vmdk"
+    VHD = "vhd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +56,19 @@ FACTS: dict[Kind, KindFacts] = {
         suffix=".img.gz",
         content_type="application/gzip",
         reimageable=True,
+    ),
+    Kind.VMDK: KindFacts(
+        label="VMDK",
+        purpose="For VMware, VirtualBox and KVM.",
+        suffix=".vmdk",
+        content_type="application/x-vmdk",
+        reimageable=False,
+    ),
+    Kind.VHD: KindFacts(
+        label="VHD",
+        purpose="For Virtual PC, Hyper-V generation 1, Azure and XenServer.",
+        suffix=".vhd",
+        content_type="application/x-vhd",
+        reimageable=False,
     ),
 }

@@ -24,6 +24,9 @@ class Partition:
     label: str = ""
     used: int | None = None
     reason: str = ""
+    type_id: str = ""
+    """In the table: "0x83", or a GUID in lower case."""
+    bootable: bool = False
     volume: str = ""
     """GROUP/NAME, where this is a logical volume in the partition of that number."""
 

@@ -6,9 +6,11 @@ out so that a person can read them and a script can find them.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from portal.domain.compatibility import notes_for
 from portal.domain.kinds import FACTS, Kind
 
 if TYPE_CHECKING:
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReadmeFile:
-    """A file as the README tells of it; sizes in bytes. `ranges`: an `.xmbr`'s, (start, length)."""
+    """A file as the README tells of it; sizes in bytes. `ranges`: an `.xmbr`'s, (start, length).
+
+    `virtual_size`: of an export, the size of the disk that the new machine sees.
+    """
 
     name: str
     size: int
@@ -28,6 +33,7 @@ class ReadmeFile:
     sha256: str
     source_size: int
     ranges: Sequence[tuple[int, int]] = ()
+    virtual_size: int | None = None
 
 
 def write_readme(
@@ -51,7 +57,7 @@ def write_readme(
     ]
     if operating_system:
         lines.append(f"System:  {operating_system}")
-    if kind is Kind.RAW:
+    if kind is Kind.RAW or FACTS[kind].export:
         unused = "left out: reads as zeros" if options.skip_unused else "kept: every sector is here"
         lines.append(f"Unused:  {unused}")
     if kind is Kind.TAR:
@@ -64,12 +70,25 @@ def write_readme(
             f"    size     {file.size} bytes",
             f"    MD5      {file.md5}",
             f"    SHA-256  {file.sha256}",
-            f"    unpacks to {file.source_size} bytes",
+            _content(file),
         ]
     lines += ["", *_CHECK.format(first=_quoted(files[0].name)).splitlines()]
     lines += ["", *_HOW[kind](files)]
+    if FACTS[kind].export:
+        lines += ["", *_EXPORT.splitlines()]
+        for note in notes_for(operating_system):
+            lines += ["", *textwrap.wrap(note, 78)]
     lines += ["", *_PARTS.splitlines(), "", *_HOST_KEYS.splitlines(), ""]
     return "\n".join(lines)
+
+
+def _content(file: ReadmeFile) -> str:
+    if file.virtual_size is None:
+        return f"    unpacks to {file.source_size} bytes"
+    if file.virtual_size == file.source_size:
+        return f"    a disk of  {file.virtual_size} bytes"
+    added = file.virtual_size - file.source_size
+    return f"    a disk of  {file.virtual_size} bytes ({added} zeros added at its end)"
 
 
 def _raw(files: Sequence[ReadmeFile]) -> list[str]:
@@ -106,6 +125,14 @@ def _ntfsclone(files: Sequence[ReadmeFile]) -> list[str]:
             number = _number(file.name, ".raw.gz")
             lines.append(f"    gunzip --stdout {name} | dd bs=1M of=/dev/DISK{number}")
     return lines
+
+
+def _vmdk(files: Sequence[ReadmeFile]) -> list[str]:
+    return _IMPORT_VMDK.format(first=_quoted(files[0].name)).splitlines()
+
+
+def _vhd(files: Sequence[ReadmeFile]) -> list[str]:
+    return _IMPORT_VHD.format(first=_quoted(files[0].name)).splitlines()
 
 
 def _number(name: str, suffix: str) -> str:
@@ -160,6 +187,43 @@ From a Linux rescue system, on a disk at least as large as the first; what is
 on /dev/DISK is lost:
 """
 
+_EXPORT = """\
+About exports
+-------------
+
+An export is for other virtualisation: a server here can never be re-imaged
+from it. Take a raw or tar snapshot for that."""
+
+_IMPORT_VMDK = """\
+How to import it
+----------------
+
+VMware vSphere    upload the file to a datastore, and clone it there into the
+                  form that ESXi runs from:
+                      vmkfstools -i {first} -d thin disk.vmdk
+                  then make a virtual machine with that existing disk.
+VMware            make a virtual machine for this operating system with
+Workstation,      "Use an existing virtual disk", and choose the file; let it
+Fusion, Player    convert the disk when it asks.
+VirtualBox        clone the file into a disk that can be written to:
+                      VBoxManage clonemedium disk {first} disk.vdi
+                  then make a machine with that existing disk.
+KVM, Proxmox      qemu-img convert -p -O qcow2 {first} disk.qcow2"""
+
+_IMPORT_VHD = """\
+How to import it
+----------------
+
+Hyper-V           New virtual machine, generation 1, "Use an existing virtual
+                  hard disk". Generation 2 takes only VHDX:
+                      Convert-VHD {first} disk.vhdx
+Virtual PC        New virtual machine, "Use an existing virtual hard disk".
+Azure             wants a fixed VHD (an option of the export):
+                      az storage blob upload --type page --file {first} ...
+                      az disk create --source <the blob's address> ...
+XenServer         xe vdi-import uuid=<vdi> format=vhd filename={first}
+VirtualBox        New machine, "Use an existing virtual hard disk file"."""
+
 _UNPACK_RAW = """\
 How to unpack
 -------------
@@ -204,4 +268,6 @@ _HOW: dict[Kind, Callable[[Sequence[ReadmeFile]], list[str]]] = {
     Kind.RAW: _raw,
     Kind.TAR: _tar,
     Kind.NTFSCLONE: _ntfsclone,
+    Kind.VMDK: _vmdk,
+    Kind.VHD: _vhd,
 }

@@ -169,6 +169,7 @@ def _panel(server: Server, *, error: SnapportError | None = None) -> dict[str, A
         "chosen_kind": request.values.get("kind", ""),
         "every_sector": "every_sector" in request.values,
         "gzip": "gzip" in request.values,
+        "fixed": "fixed" in request.values,
         "exclude": request.values.get("exclude", "\n".join(exclusions.SUGGESTED)),
         "offers": offers.offers(work, server),
         "seen": hashlib.sha256(repr(shown).encode()).hexdigest()[:12],
@@ -183,6 +184,7 @@ def _options() -> Options:
         skip_unused="every_sector" not in form,
         gzip=tar and "gzip" in form,
         exclude=exclusions.check(form.get("exclude", "").splitlines()) if tar else (),
+        fixed=form.get("kind") == Kind.VHD and "fixed" in form,
     )
 
 

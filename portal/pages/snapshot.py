@@ -17,7 +17,9 @@ from flask import (
 )
 
 from portal.domain.errors import SnapportError
+from portal.domain.kinds import FACTS
 from portal.domain.lifecycle import SnapshotState
+from portal.domain.options import Options
 from portal.pages import access
 from portal.pages.history import tell
 from portal.pages.watching import Watched
@@ -38,6 +40,7 @@ def show(snapshot_id: int) -> str:
         server=watched.snapshot.server,
         files=found if watched.snapshot.state is SnapshotState.DONE else [],
         images=[file for file in found if file.role is FileRole.IMAGE],
+        exports={kind: facts for kind, facts in FACTS.items() if facts.export},
     )
 
 
@@ -63,6 +66,23 @@ def progress(snapshot_id: int) -> Response:
             answer.headers["HX-Refresh"] = "true"
         return answer
     return _line(watched)
+
+
+@blueprint.post("/snapshots/<number:snapshot_id>/export")
+def export(snapshot_id: int) -> Response:
+    """Make an export of a stored raw snapshot."""
+    origin = access.present_snapshot(snapshot_id)
+    work = access.work()
+    g.back = url_for("snapshot.show", snapshot_id=snapshot_id)
+    options = Options(fixed="fixed" in request.form)
+    snapshots.export(work, access.actor(), origin, request.form.get("kind", ""), options=options)
+    work.commit()
+    flash(
+        "The export is noted. It starts by itself when the job queue is back."
+        if work.queue_down
+        else "The export is on its way. The server is not touched."
+    )
+    return make_response(redirect(url_for("history.show", server_id=origin.server_id), 303))
 
 
 @blueprint.post("/snapshots/<number:snapshot_id>/cancel")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from portal.domain.fitting import LINUX, NTFS, reason_against
+from portal.domain import fitting, preflight
+from portal.domain.fitting import LINUX, NTFS
 from portal.domain.kinds import FACTS, Kind, KindFacts
 from portal.domain.lifecycle import JobKind, JobState, SnapshotState
 from portal.records import Job, Server, Snapshot
@@ -50,20 +51,32 @@ class Offer:
     facts: KindFacts
     reason: str | None
     estimate: Estimate
+    notes: tuple[str, ...] = ()
+    """Of an export: what the new machine has to be like."""
 
 
 def offers(work: Work, server: Server) -> list[Offer]:
     """One for every kind, in their order."""
     layouts = [layout_of(disk) for disk in server.disks]
+    told = tuple(preflight.notes(server.operating_system, layouts))
     return [
         Offer(
             kind=kind,
             facts=facts,
-            reason=reason_against(kind, server.operating_system, layouts),
+            reason=reason_against(server, kind),
             estimate=_estimate(work, server, kind, layouts),
+            notes=told if facts.export else (),
         )
         for kind, facts in FACTS.items()
     ]
+
+
+def reason_against(server: Server, kind: Kind) -> str | None:
+    """One sentence why the kind does not fit the server, or None."""
+    layouts = [layout_of(disk) for disk in server.disks]
+    return fitting.reason_against(
+        kind, server.operating_system, layouts
+    ) or preflight.reason_against(kind, [disk.size for disk in server.disks], layouts)
 
 
 def _estimate(work: Work, server: Server, kind: Kind, layouts: Sequence[Layout | None]) -> Estimate:

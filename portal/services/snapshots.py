@@ -14,10 +14,9 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from portal.domain import exclusions
+from portal.domain import exclusions, preflight
 from portal.domain.errors import Conflict, InvalidInput, NotFound
-from portal.domain.fitting import reason_against
-from portal.domain.kinds import Kind
+from portal.domain.kinds import FACTS, Kind
 from portal.domain.lifecycle import (
     ACTIVE_JOBS,
     ACTIVE_SNAPSHOTS,
@@ -30,9 +29,10 @@ from portal.domain.options import Options
 from portal.queue import ANYWHERE, host_queue
 from portal.records import Account, Job, Server, Snapshot, StoreRecord
 from portal.records.declarative import now
+from portal.records.file import FileRole
 from portal.services.authority import Actor, own_snapshots
-from portal.services.inspections import layout_of
 from portal.services.moves import move_snapshot
+from portal.services.offers import reason_against
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -94,6 +94,49 @@ def take(
         raise _busy(server) from error
     session.refresh(snapshot)
     log.info("snapshot asked for", snapshot=snapshot.id, server=server.id, actor=actor.user_id)
+    return snapshot
+
+
+def export(
+    work: Work, actor: Actor, origin: Snapshot, kind: str, *, options: Options = _DEFAULTS
+) -> Snapshot:
+    """Ask for an export of a stored raw snapshot; the server is not touched. It goes beside it.
+
+    Raises `InvalidInput` for what is no export and for a disk that cannot become one, `Conflict` for
+    a snapshot that is not complete or not raw, and while another job is active for the server.
+    """
+    if kind not in set(Kind) or not FACTS[Kind(kind)].export:
+        known = ", ".join(one for one, facts in FACTS.items() if facts.export)
+        raise InvalidInput(f"“{kind}” is no export; there are: {known}.", field="kind")
+    if origin.kind is not Kind.RAW or origin.state is not SnapshotState.DONE:
+        raise Conflict("Only a raw snapshot that is complete can be exported.")
+    sizes = [file.source_size for file in origin.files if file.role is FileRole.IMAGE]
+    reason = preflight.reason_against(Kind(kind), sizes, [])
+    if reason is not None:
+        raise InvalidInput(reason, field="kind")
+    server = origin.server
+    if active_job(work, server) is not None:
+        raise _busy(server)
+    session = work.session
+    snapshot = Snapshot(
+        server_id=server.id,
+        store_id=origin.store_id,
+        kind=Kind(kind),
+        state=SnapshotState.QUEUED,
+        folder=_fresh_folder(work, server, origin.store),
+        options=options.as_text(),
+        origin_id=origin.id,
+        requested_by_id=actor.user_id,
+    )
+    session.add(snapshot)
+    try:
+        session.flush()
+        _add_job(work, JobKind.CAPTURE, snapshot, ANYWHERE)
+    except IntegrityError as error:
+        session.rollback()
+        raise _busy(server) from error
+    session.refresh(snapshot)
+    log.info("export asked for", snapshot=snapshot.id, origin=origin.id, actor=actor.user_id)
     return snapshot
 
 
@@ -272,8 +315,7 @@ def _fresh_folder(work: Work, server: Server, store: StoreRecord) -> str:
 
 def _check_choices(server: Server, kind: Kind, options: Options) -> None:
     """Raise `InvalidInput` for what is known not to work, before anything is asked of a worker."""
-    layouts = [layout_of(disk) for disk in server.disks]
-    reason = reason_against(kind, server.operating_system, layouts)
+    reason = reason_against(server, kind)
     if reason is not None:
         raise InvalidInput(f"{reason} Take a raw snapshot instead.", field="kind")
     exclusions.check(options.exclude)

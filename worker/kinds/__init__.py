@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from portal.domain.errors import InvalidInput
 from portal.domain.kinds import Kind
-from worker.kinds import ntfsclone, raw, tar
+from worker.kinds import exports, ntfsclone, raw, tar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,8 @@ _KINDS: dict[Kind, Callable[[Task], Taking]] = {
     Kind.RAW: raw.prepare,
     Kind.TAR: tar.prepare,
     Kind.NTFSCLONE: ntfsclone.prepare,
+    Kind.VMDK: exports.vmdk,
+    Kind.VHD: exports.vhd,
 }
 
 

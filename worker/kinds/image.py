@@ -61,7 +61,8 @@ class Image:
     `disk` counts from 1, 0 where the file is of no disk; `source_size` is what it unpacks to, in
     bytes, None where only the stream can tell. `meter` counts what has to be read for it.
     `front_last`: the stream makes the file's begin last, so that it has to be read back to know its
-    hashes. `ranges`: where on the disk each piece of an `.xmbr` belongs, in bytes.
+    hashes. `ranges`: where on the disk each piece of an `.xmbr` belongs, in bytes. `virtual_size`:
+    of an export, the size that the new machine sees, in bytes.
     """
 
     label: str
@@ -72,6 +73,7 @@ class Image:
     open: Callable[[], PartStream]
     front_last: bool = False
     ranges: Sequence[tuple[int, int]] = ()
+    virtual_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,11 @@ use direct::Direct;
 mod direct;
 mod pieces;
 mod pipe;
+mod stored;
 
 pub use pieces::Pieces;
 pub use pipe::Pipe;
+pub use stored::{Fetch, Stored, StoredPart};
 
 /// Where a frame ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,6 +28,11 @@ fn exception(py: Python<'_>, error: &snapcore::Error) -> PyResult<PyErr> {
         MODULE.get_or_try_init(py, || py.import("snapcore.errors").map(Bound::unbind))?.bind(py);
     let class =
         |name: &str| -> PyResult<Bound<'_, PyType>> { Ok(module.getattr(name)?.cast_into()?) };
+    // What a caller's own function raised on the way, the caller gets.
+    let cause = std::error::Error::source(error);
+    if let Some(raised) = cause.and_then(|cause| cause.downcast_ref::<PyErr>()) {
+        return Ok(raised.clone_ref(py));
+    }
     let sentence = error.to_string();
     let raised = match error.kind() {
         ErrorKind::Disk => {

@@ -11,6 +11,7 @@ mod inflate;
 mod part;
 mod pipe;
 mod plan;
+mod stored;
 mod stream;
 
 use pyo3::prelude::*;
@@ -27,6 +28,8 @@ mod _snapcore {
     use crate::pipe::pipe;
     #[pymodule_export]
     use crate::plan::{Extent, LogicalVolume, Partition, Plan};
+    #[pymodule_export]
+    use crate::stored::Stored;
     #[pymodule_export]
     use crate::stream::{Stream, Summary};
 

@@ -1,6 +1,6 @@
 # ruff: noqa: PYI021 (what is compiled has its documentation here)
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Literal, Self, final
 
@@ -17,6 +17,7 @@ __all__ = [
     "PartReader",
     "Partition",
     "Plan",
+    "Stored",
     "Stream",
     "Summary",
     "__version__",
@@ -65,6 +66,24 @@ class Disk:
         _traceback: TracebackType | None = None,
         /,
     ) -> None: ...
+
+@final
+class Stored:
+    """A disk that was stored by `raw_gzip`, to be read from its parts as they are needed.
+
+    `parts`, in order: first byte, bytes, and the packed sizes (LEB128) of its frames, or None where
+    it is all zeros. `fetch` gives a part's bytes by its number, from any thread; what it raises the
+    stream raises. UsageError: the parts do not make up the disk.
+    """
+
+    def __new__(
+        cls,
+        size: int,
+        parts: Sequence[tuple[int, int, bytes | None]],
+        fetch: Callable[[int], Buffer],
+    ) -> Self: ...
+    def plan(self, *, skip_unused: bool = True) -> Plan:
+        """As Disk.plan; looking at file systems fetches the parts that hold their maps."""
 
 @final
 class Extent:
@@ -193,8 +212,8 @@ class Plan:
         """Starts the stream of one VMDK file (streamOptimized) of the whole disk.
 
         `name` is what the file calls itself, `cid` a number (32 bits) that tells contents apart,
-        `adapter` "ide" or "lsilogic". The disk is rounded up to 64 KiB with zeros. UsageError, while
-        it streams, where the file would reach 2 TiB.
+        `adapter` "ide" or "lsilogic". The disk is rounded up to 64 KiB with zeros. UsageError,
+        while it streams, where the file would reach 2 TiB.
         """
     def vhd(
         self,
@@ -206,10 +225,10 @@ class Plan:
     ) -> Stream:
         """Starts the stream of one VHD file of the whole disk.
 
-        `unique_id` (16 bytes) and `created` (seconds since 2000-01-01, UTC) stand in the file. Dynamic,
-        its first part comes last, and its hashes are not known; the disk's size is that of whole
-        sectors. With `fixed` every sector stands in it, rounded up to 1 MiB with zeros. UsageError:
-        more than 2,040 GiB.
+        `unique_id` (16 bytes) and `created` (seconds since 2000-01-01, UTC) stand in the file.
+        Dynamic, its first part comes last, and its hashes are not known; the disk's size is that of
+        whole sectors. With `fixed` every sector stands in it, rounded up to 1 MiB with zeros.
+        UsageError: more than 2,040 GiB.
         """
     def pieces(
         self,

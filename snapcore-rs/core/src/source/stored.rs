@@ -1,0 +1,167 @@
+//! A disk that was stored as parts of gzip frames, read back as a source.
+//!
+//! What must always hold: a byte that is given out was inflated from a frame that held exactly the
+//! bytes it should; what the list of parts says of places is checked before anything is fetched.
+//! Parts of zeros are never fetched.
+//!
+//! Memory: [`PARTS`] parts of [`MOST`](crate::parts::MOST) (51 MiB) and [`FRAMES`] frames (4 MiB). Two
+//! workers that want the same part fetch it once.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::FRAME_SIZE;
+use crate::codecs::{self, Codec};
+use crate::error::{Error, Result};
+use crate::extents::{Builder, ExtentKind, ExtentMap, MOST_EXTENTS};
+use crate::formats::gzip::HEADER;
+
+use super::Source;
+
+/// Parts that are kept.
+pub const PARTS: usize = 3;
+/// Frames that are kept: reading file systems asks for a few bytes here and there.
+const FRAMES: usize = 4;
+
+/// Brings a part by its number. Called by any thread, for one part at a time.
+pub type Fetch = dyn Fn(usize) -> Result<Vec<u8>> + Send + Sync;
+
+/// A part's place on the disk, and its frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPart {
+    /// First byte of the disk in it.
+    pub offset: u64,
+    /// Bytes of the disk in it.
+    pub length: u64,
+    /// Compressed sizes of its frames, of 1 MiB each but the last; None where all of it is zeros.
+    pub frames: Option<Vec<u32>>,
+}
+
+/// Parts, as a disk.
+pub struct Stored {
+    size: u64,
+    parts: Vec<StoredPart>,
+    codec: Codec,
+    fetch: Box<Fetch>,
+    fetched: Mutex<VecDeque<(usize, Arc<[u8]>)>>,
+    frames: Mutex<VecDeque<(u64, Arc<[u8]>)>>,
+}
+
+impl Stored {
+    /// A disk of `size` bytes. Refuses parts that leave a gap, overlap, or do not fit their frames.
+    pub fn new(size: u64, parts: Vec<StoredPart>, codec: Codec, fetch: Box<Fetch>) -> Result<Self> {
+        let wrong = |what: &str| Err(Error::usage(format!("The snapshot's list of parts {what}.")));
+        let mut end = 0u64;
+        for part in &parts {
+            if part.offset != end || !part.offset.is_multiple_of(FRAME_SIZE as u64) {
+                return wrong("leaves a gap");
+            }
+            let Some(next) = end.checked_add(part.length).filter(|&next| next <= size) else {
+                return wrong("goes beyond the disk");
+            };
+            let frames = part.length.div_ceil(FRAME_SIZE as u64);
+            if part.length == 0 || part.frames.as_ref().is_some_and(|it| it.len() as u64 != frames)
+            {
+                return wrong("does not fit its frames");
+            }
+            end = next;
+        }
+        if end != size || size == 0 {
+            return wrong("does not cover the disk");
+        }
+        let (fetched, frames) = (Mutex::default(), Mutex::default());
+        Ok(Self { size, parts, codec, fetch, fetched, frames })
+    }
+
+    /// The frame that begins at `start`, a multiple of [`FRAME_SIZE`].
+    fn frame(&self, start: u64) -> Result<Arc<[u8]>> {
+        if let Some(frame) = kept(&lock(&self.frames), start) {
+            return Ok(frame);
+        }
+        let number = self.parts.partition_point(|part| part.offset <= start).saturating_sub(1);
+        let Some(part) = self.parts.get(number) else {
+            return Err(Error::internal("A read beyond the end of the stored disk."));
+        };
+        let length = (part.offset + part.length - start).min(FRAME_SIZE as u64);
+        let length = usize::try_from(length).unwrap_or(FRAME_SIZE);
+        let Some(frames) = &part.frames else { return Ok(vec![0; length].into()) };
+        let bytes = self.part(number)?;
+        let index = usize::try_from((start - part.offset) / FRAME_SIZE as u64).unwrap_or(0);
+        let before: u64 = frames[..index].iter().map(|&size| u64::from(size)).sum();
+        let from = before + if number == 0 { HEADER.len() as u64 } else { 0 };
+        let range = usize::try_from(from)
+            .ok()
+            .and_then(|from| Some(from..from.checked_add(usize::try_from(frames[index]).ok()?)?));
+        let compressed = range.and_then(|range| bytes.get(range)).ok_or_else(|| {
+            Error::corrupt(format!(
+                "The part with byte {start} of the disk is shorter than its frames."
+            ))
+        })?;
+        let frame: Arc<[u8]> = codecs::inflate(self.codec, compressed, length)?.into();
+        keep(&mut lock(&self.frames), FRAMES, start, &frame);
+        Ok(frame)
+    }
+
+    /// A part's bytes. Whoever comes second waits for the first, and finds what it brought.
+    fn part(&self, number: usize) -> Result<Arc<[u8]>> {
+        let mut fetched = lock(&self.fetched);
+        if let Some(bytes) = kept(&fetched, number) {
+            return Ok(bytes);
+        }
+        let bytes: Arc<[u8]> = (self.fetch)(number)?.into();
+        keep(&mut fetched, PARTS, number, &bytes);
+        Ok(bytes)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn kept<K: Copy + PartialEq>(held: &VecDeque<(K, Arc<[u8]>)>, key: K) -> Option<Arc<[u8]>> {
+    held.iter().find(|(of, _)| *of == key).map(|(_, bytes)| Arc::clone(bytes))
+}
+
+fn keep<K>(held: &mut VecDeque<(K, Arc<[u8]>)>, most: usize, key: K, bytes: &Arc<[u8]>) {
+    if held.len() == most {
+        held.pop_front();
+    }
+    held.push_back((key, Arc::clone(bytes)));
+}
+
+impl Source for Stored {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn extents(&self) -> Result<ExtentMap> {
+        let mut builder = Builder::new(MOST_EXTENTS);
+        for part in &self.parts {
+            let kind = if part.frames.is_some() { ExtentKind::Data } else { ExtentKind::Zero };
+            builder.push(part.length, kind);
+        }
+        Ok(builder.finish())
+    }
+
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset + done as u64;
+            let inside = usize::try_from(at % FRAME_SIZE as u64).unwrap_or(0);
+            let frame = self.frame(at - inside as u64)?;
+            let Some(bytes) = frame.get(inside..).filter(|bytes| !bytes.is_empty()) else {
+                return Err(Error::internal("A read beyond the end of the stored disk."));
+            };
+            let length = bytes.len().min(buffer.len() - done);
+            buffer[done..done + length].copy_from_slice(&bytes[..length]);
+            done += length;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Stored disk of {} bytes in {} parts", self.size, self.parts.len())
+    }
+}

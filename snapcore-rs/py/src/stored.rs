@@ -1,0 +1,72 @@
+//! `Stored`.
+
+use std::sync::Arc;
+
+use pyo3::buffer::PyBuffer;
+use pyo3::prelude::*;
+use snapcore::codecs::Codec;
+use snapcore::error::guard;
+use snapcore::source::{Stored as Source, StoredPart};
+
+use crate::errors::Result;
+use crate::plan::Plan;
+
+/// A disk that was stored as parts.
+#[pyclass(frozen, module = "snapcore")]
+pub(crate) struct Stored(Arc<Source>);
+
+/// Offset, length, and packed sizes of frames.
+type Part = (u64, u64, Option<Vec<u8>>);
+
+#[pymethods]
+impl Stored {
+    #[new]
+    fn new(size: u64, parts: Vec<Part>, fetch: Py<PyAny>) -> Result<Self> {
+        let parts = parts
+            .into_iter()
+            .map(|(offset, length, frames)| {
+                let frames = frames.map(|packed| unpacked(&packed)).transpose()?;
+                Ok(StoredPart { offset, length, frames })
+            })
+            .collect::<snapcore::Result<_>>()?;
+        let fetch = move |number: usize| {
+            Python::attach(|py| {
+                let bytes = fetch.call1(py, (number,))?;
+                PyBuffer::<u8>::get(bytes.bind(py))?.to_vec(py)
+            })
+            .map_err(|error| {
+                snapcore::Error::internal("A part of the snapshot could not be fetched.")
+                    .because(error)
+            })
+        };
+        Ok(Self(Arc::new(Source::new(size, parts, Codec::DEFAULT, Box::new(fetch))?)))
+    }
+
+    #[pyo3(signature = (*, skip_unused = true))]
+    fn plan(&self, py: Python<'_>, skip_unused: bool) -> Result<Plan> {
+        let source = Arc::clone(&self.0);
+        Ok(Plan(py.detach(|| guard(|| snapcore::Plan::new(source, skip_unused)))?))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<{:?}>", self.0)
+    }
+}
+
+/// LEB128, as the worker packs them.
+fn unpacked(packed: &[u8]) -> snapcore::Result<Vec<u32>> {
+    let mut sizes = Vec::with_capacity(16);
+    let (mut size, mut shift) = (0u32, 0);
+    for &byte in packed {
+        if shift > 21 {
+            return Err(snapcore::Error::usage("A frame's size is larger than any frame."));
+        }
+        size |= u32::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte < 0x80 {
+            sizes.push(size);
+            (size, shift) = (0, 0);
+        }
+    }
+    Ok(sizes)
+}
