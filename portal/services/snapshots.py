@@ -102,8 +102,8 @@ def export(
 ) -> Snapshot:
     """Ask for an export of a stored raw snapshot; the server is not touched. It goes beside it.
 
-    Raises `InvalidInput` for what is no export and for a disk that cannot become one, `Conflict` for
-    a snapshot that is not complete or not raw, and while another job is active for the server.
+    Raises `InvalidInput` for what is no export and for a disk that cannot become one, `Conflict`
+    for a snapshot that is not complete or not raw, and while another job is active for the server.
     """
     if kind not in set(Kind) or not FACTS[Kind(kind)].export:
         known = ", ".join(one for one, facts in FACTS.items() if facts.export)

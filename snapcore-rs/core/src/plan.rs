@@ -9,6 +9,7 @@ use crate::filesystems::FreeRuns;
 use crate::formats::gzip::Gzip;
 use crate::formats::ntfsclone::Image;
 use crate::formats::plain::Plain;
+use crate::formats::qcow2::Qcow2;
 use crate::formats::vhd::{self, Identity};
 use crate::formats::vmdk::{Description, Vmdk};
 use crate::layout::Layout;
@@ -84,6 +85,12 @@ impl Plan {
         } else {
             pipeline::start(source, extents, vhd::Dynamic::new(size, identity)?, threads)
         }
+    }
+
+    /// Starts the stream of one qcow2 file, compressed, of the whole disk.
+    pub fn qcow2(&self, codec: Codec, threads: Option<usize>) -> Result<Stream> {
+        let format = Qcow2::new(codec, self.source.size())?;
+        pipeline::start(Arc::clone(&self.source), Arc::clone(&self.extents), format, threads)
     }
 
     /// Starts the stream of these ranges (start, length) of the disk, one behind the other: one gzip

@@ -222,6 +222,12 @@ impl Plan {
         Ok(Stream::new(py.detach(|| guard(|| self.0.vhd(identity, fixed, threads)))?))
     }
 
+    #[pyo3(signature = (*, threads = None, codec = None))]
+    fn qcow2(&self, py: Python<'_>, threads: Option<usize>, codec: Option<&str>) -> Result<Stream> {
+        let codec = self::codec(codec)?;
+        Ok(Stream::new(py.detach(|| guard(|| self.0.qcow2(codec, threads)))?))
+    }
+
     #[pyo3(signature = (ranges, *, gzip, threads = None, codec = None))]
     #[allow(clippy::needless_pass_by_value)] // as Python gives it
     fn pieces(

@@ -230,6 +230,12 @@ class Plan:
         whole sectors. With `fixed` every sector stands in it, rounded up to 1 MiB with zeros.
         UsageError: more than 2,040 GiB.
         """
+    def qcow2(self, *, threads: int | None = None, codec: str | None = None) -> Stream:
+        """Starts the stream of one qcow2 file (version 3, compressed) of the whole disk.
+
+        Its first part comes last, and its hashes are not known. The disk's size is that of whole
+        sectors.
+        """
     def pieces(
         self,
         ranges: Sequence[tuple[int, int]],

@@ -23,6 +23,7 @@ unsafe extern "C" {
         input_length: u32,
         out: *mut u8,
         capacity: u32,
+        window_bits: u32,
     ) -> i64;
     fn snapcore_isal_inflate_begin(memory: *mut u8);
     fn snapcore_isal_inflate(
@@ -53,11 +54,15 @@ impl Memory {
 }
 
 #[derive(Debug)]
-pub(super) struct Deflater(Place);
+pub(super) struct Deflater {
+    place: Place,
+    window_bits: u32,
+}
 
 impl Deflater {
-    pub(super) fn new() -> Result<Self> {
-        Place::new(snapcore_isal_deflate_size()).map(Self)
+    pub(super) fn new(window_bits: u8) -> Result<Self> {
+        let place = Place::new(snapcore_isal_deflate_size())?;
+        Ok(Self { place, window_bits: u32::from(window_bits) })
     }
 
     /// The compressed length, or None if it does not fit into `out`.
@@ -70,11 +75,12 @@ impl Deflater {
         // other exclusive), and no pointer outlives the call.
         let code = unsafe {
             snapcore_isal_deflate(
-                self.0.pointer(),
+                self.place.pointer(),
                 frame.as_ptr(),
                 input_length,
                 out.as_mut_ptr(),
                 capacity,
+                self.window_bits,
             )
         };
         match usize::try_from(code) {

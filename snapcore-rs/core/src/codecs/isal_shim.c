@@ -22,9 +22,10 @@ size_t snapcore_isal_deflate_size(void)
 	return sizeof(struct snapcore_isal_deflate);
 }
 
-/* Raw deflate blocks, none final, ending on a byte. Gives the bytes written, or a negative code. */
+/* Raw deflate blocks, none final, ending on a byte. Gives the bytes written, or a negative code.
+ * Nothing looks back further than 2^window_bits bytes. */
 int64_t snapcore_isal_deflate(struct snapcore_isal_deflate *self, const uint8_t *in, uint32_t in_length,
-			      uint8_t *out, uint32_t out_capacity)
+			      uint8_t *out, uint32_t out_capacity, uint32_t window_bits)
 {
 	int code;
 
@@ -34,6 +35,7 @@ int64_t snapcore_isal_deflate(struct snapcore_isal_deflate *self, const uint8_t 
 	self->stream.level = LEVEL;
 	self->stream.level_buf = self->level_buffer;
 	self->stream.level_buf_size = sizeof(self->level_buffer);
+	self->stream.hist_bits = window_bits;
 	self->stream.flush = FULL_FLUSH;
 	self->stream.end_of_stream = 0;
 	self->stream.next_in = (uint8_t *) in;

@@ -21,6 +21,9 @@ use crate::error::{Error, Result};
 /// A final block that holds nothing: what turns a run of frames into a whole deflate stream.
 pub const FINAL_BLOCK: [u8; 2] = [0x03, 0x00];
 
+/// Deflate's own window: 32 KiB.
+pub const WINDOW_BITS: u8 = 15;
+
 const MOST_STORED: usize = 65_535; // a stored block's length has 16 bits
 const STORED_HEADER: usize = 5;
 
@@ -50,12 +53,17 @@ impl Codec {
 
     /// A compressor, to be kept by one thread. Memory: about 1.2 MiB (ISA-L), 0.3 MiB (zlib-rs).
     pub fn deflater(self) -> Result<Deflater> {
+        self.deflater_within(WINDOW_BITS)
+    }
+
+    /// One whose frames look back at most 2^`window_bits` bytes, from 9 to [`WINDOW_BITS`].
+    pub fn deflater_within(self, window_bits: u8) -> Result<Deflater> {
         Ok(Deflater(match self {
             #[cfg(isal)]
-            Self::Isal => Deflate::Isal(isal::Deflater::new()?),
+            Self::Isal => Deflate::Isal(isal::Deflater::new(window_bits)?),
             #[cfg(not(isal))]
             Self::Isal => return Err(Error::usage("This build of snapcore has no ISA-L.")),
-            Self::ZlibRs => Deflate::ZlibRs(zlib_rs::Deflater::new()),
+            Self::ZlibRs => Deflate::ZlibRs(zlib_rs::Deflater::new(window_bits)),
         }))
     }
 

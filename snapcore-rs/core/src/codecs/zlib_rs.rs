@@ -13,8 +13,8 @@ const LEVEL: u32 = 2;
 pub(super) struct Deflater(Compress);
 
 impl Deflater {
-    pub(super) fn new() -> Self {
-        Self(Compress::new(Compression::new(LEVEL), false))
+    pub(super) fn new(window_bits: u8) -> Self {
+        Self(Compress::new_with_window_bits(Compression::new(LEVEL), false, window_bits))
     }
 
     /// The compressed length, or None if it does not fit into `out`.

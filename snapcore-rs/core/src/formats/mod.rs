@@ -8,6 +8,7 @@
 pub mod gzip;
 pub mod ntfsclone;
 pub mod plain;
+pub mod qcow2;
 pub mod vhd;
 pub mod vmdk;
 
