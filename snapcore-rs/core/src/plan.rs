@@ -11,6 +11,7 @@ use crate::formats::ntfsclone::Image;
 use crate::formats::plain::Plain;
 use crate::formats::qcow2::Qcow2;
 use crate::formats::vhd::{self, Identity};
+use crate::formats::vhdx::Vhdx;
 use crate::formats::vmdk::{Description, Vmdk};
 use crate::layout::Layout;
 use crate::pipeline::{self, Stream};
@@ -90,6 +91,12 @@ impl Plan {
     /// Starts the stream of one qcow2 file, compressed, of the whole disk.
     pub fn qcow2(&self, codec: Codec, threads: Option<usize>) -> Result<Stream> {
         let format = Qcow2::new(codec, self.source.size())?;
+        pipeline::start(Arc::clone(&self.source), Arc::clone(&self.extents), format, threads)
+    }
+
+    /// Starts the stream of one VHDX file of the whole disk.
+    pub fn vhdx(&self, unique_id: [u8; 16], threads: Option<usize>) -> Result<Stream> {
+        let format = Vhdx::new(self.source.size(), unique_id)?;
         pipeline::start(Arc::clone(&self.source), Arc::clone(&self.extents), format, threads)
     }
 

@@ -228,6 +228,11 @@ impl Plan {
         Ok(Stream::new(py.detach(|| guard(|| self.0.qcow2(codec, threads)))?))
     }
 
+    #[pyo3(signature = (*, unique_id, threads = None))]
+    fn vhdx(&self, py: Python<'_>, unique_id: [u8; 16], threads: Option<usize>) -> Result<Stream> {
+        Ok(Stream::new(py.detach(|| guard(|| self.0.vhdx(unique_id, threads)))?))
+    }
+
     #[pyo3(signature = (ranges, *, gzip, threads = None, codec = None))]
     #[allow(clippy::needless_pass_by_value)] // as Python gives it
     fn pieces(

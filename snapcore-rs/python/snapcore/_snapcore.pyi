@@ -236,6 +236,12 @@ class Plan:
         Its first part comes last, and its hashes are not known. The disk's size is that of whole
         sectors.
         """
+    def vhdx(self, *, unique_id: bytes, threads: int | None = None) -> Stream:
+        """Starts the stream of one VHDX file (dynamic) of the whole disk.
+
+        `unique_id` (16 bytes) stands in the file. Its first part comes last, and its hashes are not
+        known. The disk's size is that of whole sectors. UsageError: more than 64 TiB.
+        """
     def pieces(
         self,
         ranges: Sequence[tuple[int, int]],

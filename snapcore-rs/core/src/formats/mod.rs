@@ -5,11 +5,13 @@
 //! frames and runs of zeros into parts. Neither reads a disk, opens a file, knows a thread or
 //! hashes anything.
 
+mod blocks;
 pub mod gzip;
 pub mod ntfsclone;
 pub mod plain;
 pub mod qcow2;
 pub mod vhd;
+pub mod vhdx;
 pub mod vmdk;
 
 use crate::codecs::Compressed;

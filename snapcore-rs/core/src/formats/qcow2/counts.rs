@@ -71,8 +71,7 @@ impl Counts {
     fn take(&mut self) -> Vec<u8> {
         self.blocks.push(0);
         let count = self.open.len().min(CLUSTER / 2);
-        let mut block: Vec<u8> =
-            self.open.drain(..count).flat_map(u16::to_be_bytes).collect();
+        let mut block: Vec<u8> = self.open.drain(..count).flat_map(u16::to_be_bytes).collect();
         block.resize(CLUSTER, 0);
         block
     }

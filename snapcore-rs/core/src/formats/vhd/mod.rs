@@ -14,12 +14,11 @@
 
 mod footer;
 
-use std::sync::Arc;
-
 use crate::FRAME_SIZE;
 use crate::error::{Error, Result};
 use crate::parts::{Cutter, Outlet};
 
+use super::blocks::Blocks;
 use super::plain;
 use super::{Encoded, Format};
 use footer::{HEADER, footer, header};
@@ -48,80 +47,36 @@ pub struct Dynamic {
     identity: Identity,
     /// Of the disk, in whole sectors.
     size: u64,
-    /// Where each block's bitmap stands, in sectors.
-    table: Vec<u32>,
-    /// Bytes of the disk so far.
-    offset: u64,
-    /// Bytes of the file so far.
-    place: u64,
-    zeros: Arc<[u8]>,
+    blocks: Blocks,
 }
 
 impl Dynamic {
     /// Of a disk of `size` bytes. Refuses more than [`MOST`].
     pub fn new(size: u64, identity: Identity) -> Result<Self> {
         check(size)?;
-        let blocks = usize::try_from(size.div_ceil(BLOCK)).unwrap_or(usize::MAX);
-        Ok(Self {
-            identity,
-            size: size.next_multiple_of(512),
-            table: vec![ABSENT; blocks],
-            offset: 0,
-            place: 0,
-            zeros: vec![0; FRAME_SIZE].into(),
-        })
+        let mut before = vec![0; BEFORE];
+        before[BEFORE - BITMAP..].fill(0xff);
+        let blocks = Blocks::new(size, BLOCK, before);
+        Ok(Self { identity, size: size.next_multiple_of(512), blocks })
     }
 
     /// Bytes before the first block.
     fn front(&self) -> usize {
-        (FOOTER + HEADER + self.table.len() * 4).next_multiple_of(BEFORE)
+        (FOOTER + HEADER + self.blocks.places().len() * 4).next_multiple_of(BEFORE)
     }
 
-    fn block(&self) -> usize {
-        usize::try_from(self.offset / BLOCK).unwrap_or(usize::MAX)
-    }
-
-    /// Whether the block that the disk is in stands in the file.
-    fn is_open(&self) -> bool {
-        !self.offset.is_multiple_of(BLOCK)
-            && self.table.get(self.block()).is_some_and(|&place| place != ABSENT)
-    }
-
-    fn write<O: Outlet>(&mut self, bytes: &[u8], parts: &mut Cutter<O>) -> Result<()> {
-        self.place += bytes.len() as u64;
-        parts.write(bytes)
-    }
-
-    fn write_zeros<O: Outlet>(&mut self, mut count: u64, parts: &mut Cutter<O>) -> Result<()> {
-        let zeros = Arc::clone(&self.zeros);
-        while count > 0 {
-            let now = usize::try_from(count).unwrap_or(usize::MAX).min(zeros.len());
-            self.write(&zeros[..now], parts)?;
-            count -= now as u64;
+    /// Where the bitmaps stand, in sectors.
+    fn table(&self) -> Result<Vec<u8>> {
+        let sector = |place: Option<u64>| match place {
+            None => Ok(ABSENT),
+            Some(place) => u32::try_from((place + (BEFORE - BITMAP) as u64) / 512)
+                .map_err(|_| Error::internal("A VHD's block lies beyond what its table can say.")),
+        };
+        let mut table = Vec::with_capacity(self.blocks.places().len() * 4);
+        for &place in self.blocks.places() {
+            table.extend(sector(place)?.to_be_bytes());
         }
-        Ok(())
-    }
-
-    /// Begins the block that the disk is in, up to where the disk is.
-    fn open<O: Outlet>(&mut self, parts: &mut Cutter<O>) -> Result<()> {
-        let block = self.block();
-        let sector = (self.place + (BEFORE - BITMAP) as u64) / 512;
-        self.table[block] = u32::try_from(sector)
-            .map_err(|_| Error::internal("A VHD's block lies beyond what its table can say."))?;
-        let mut before = [0; BEFORE];
-        before[BEFORE - BITMAP..].fill(0xff);
-        self.write(&before, parts)?;
-        self.write_zeros(self.offset % BLOCK, parts)
-    }
-
-    /// Fills up an open block with zeros, as far as this much of the disk goes; gives how far.
-    fn fill<O: Outlet>(&mut self, most: u64, parts: &mut Cutter<O>) -> Result<u64> {
-        if !self.is_open() {
-            return Ok(0);
-        }
-        let rest = (BLOCK - self.offset % BLOCK).min(most);
-        self.write_zeros(rest, parts)?;
-        Ok(rest)
+        Ok(table)
     }
 }
 
@@ -136,38 +91,27 @@ impl Format for Dynamic {
     }
 
     fn begin<O: Outlet>(&mut self, parts: &mut Cutter<O>) -> Result<()> {
-        let front = self.front();
-        self.place = front as u64;
-        parts.reserve_front(front)
+        self.blocks.begin(self.front(), parts)
     }
 
     fn data<O: Outlet>(&mut self, frame: &Encoded<()>, parts: &mut Cutter<O>) -> Result<()> {
-        if !self.is_open() {
-            self.open(parts)?;
-        }
-        let bytes = frame.bytes.as_bytes();
-        parts.frame(bytes, frame.source_length, false)?;
-        self.place += bytes.len() as u64;
-        self.offset += bytes.len() as u64;
-        Ok(())
+        self.blocks.data(frame, parts)
     }
 
     fn zeros<O: Outlet>(&mut self, length: u64, parts: &mut Cutter<O>) -> Result<()> {
-        self.fill(length, parts)?;
-        self.offset += length;
-        parts.skip(length)
+        self.blocks.zeros(length, parts)
     }
 
     fn end<O: Outlet>(&mut self, parts: &mut Cutter<O>) -> Result<()> {
-        self.fill(BLOCK, parts)?;
+        self.blocks.end(parts)?;
         let last = footer(self.size, self.identity, true);
-        self.write(&last, parts)?;
+        self.blocks.write(&last, parts)?;
         let mut front = Vec::with_capacity(self.front());
         front.extend_from_slice(&last);
-        let entries = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        let entries = u32::try_from(self.blocks.places().len()).unwrap_or(u32::MAX);
         #[allow(clippy::cast_possible_truncation)] // 2 MiB
         front.extend_from_slice(&header(entries, BLOCK as u32));
-        front.extend(self.table.iter().flat_map(|place| place.to_be_bytes()));
+        front.extend(self.table()?);
         // Readers take a table in whole sectors: what is behind its end is absent, too.
         front.resize(front.len().next_multiple_of(512), 0xff);
         parts.fill_front(0, &front)
