@@ -36,7 +36,7 @@ from worker.steps import Step
 from worker.upload import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any, BinaryIO
 
     from portal.stores.interface import Store
@@ -64,19 +64,19 @@ def capture(runtime: Runtime, snapshot_id: int, heartbeat: Heartbeat) -> None:
         made = list(zip(files, taking.images, strict=True))
         _join(runtime, snapshot, store, heartbeat, made)
         for file, image in made:
-            if image.front_last:
+            if image.out_of_order:
                 heartbeat.at(Step.PROVING)
                 _prove(runtime, store, heartbeat, file, image)
         heartbeat.at(Step.INDEX)
         _write_index(runtime, snapshot, store, files, taking.machine())
         heartbeat.at(Step.README)
-        _write_readme(runtime, snapshot, store, made)
+        _write_readme(runtime, snapshot, store, made, taking.notes)
         heartbeat.at(Step.FINISHED)
 
 
 def _worth(image: Image) -> int:
     """Bytes of progress: what is read of the disk, and once more where the file is read back."""
-    return image.meter.total * (2 if image.front_last else 1)
+    return image.meter.total * (2 if image.out_of_order else 1)
 
 
 def _begin(runtime: Runtime, snapshot: Snapshot, taking: Taking) -> None:
@@ -237,6 +237,7 @@ def _write_readme(
     snapshot: Snapshot,
     store: Store,
     made: list[tuple[SnapshotFile, Image]],
+    notes: Sequence[str],
 ) -> None:
     text = write_readme(
         server=snapshot.server.name,
@@ -257,6 +258,7 @@ def _write_readme(
             )
             for file, image in made
         ],
+        notes=notes,
     ).encode()
     md5 = hashlib.md5(text, usedforsecurity=False).hexdigest()
     file = _record_file(

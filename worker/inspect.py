@@ -38,14 +38,19 @@ def note_layout(disk: Disk, plan: snapcore.Plan) -> None:
     disk.size = plan.size
     if plan.partition_table is None:
         return
-    disk.layout = Layout(
+    disk.layout = layout_in(plan).as_text()
+    disk.inspected_at = now()
+
+
+def layout_in(plan: snapcore.Plan) -> Layout:
+    """What a plan that was asked for file systems found."""
+    return Layout(
         size=plan.size,
         to_read=plan.bytes_to_read,
-        table=plan.partition_table,
+        table=plan.partition_table or "",
         reason=plan.reason or "",
         partitions=tuple(_partitions(plan)),
-    ).as_text()
-    disk.inspected_at = now()
+    )
 
 
 def _partitions(plan: snapcore.Plan) -> Iterator[Partition]:

@@ -18,12 +18,21 @@ _WINDOWS_2008 = "Windows 2008: IO APIC off on KVM, on in VirtualBox."
 _CENTOS_5 = "CentOS 5 starts only from an IDE disk bus."
 
 
+def starts_from_ide(operating_system: str) -> bool:
+    """Whether IDE is the disk bus to choose: Windows has drivers for it, and CentOS 5 no others."""
+    return is_windows(operating_system) or _is_centos_5(operating_system)
+
+
 def notes_for(operating_system: str) -> list[str]:
     """Sentences for whoever runs the export of such a server; none where nothing is known."""
     name = operating_system.lower()
     notes = [_WINDOWS_BUS, _WINDOWS_APIC] if is_windows(name) else []
     if is_windows(name) and re.search(r"\b2008\b", name):
         notes.append(_WINDOWS_2008)
-    if re.search(r"\b(centos|red hat|rhel)\b.*?\b5\b", name):
+    if _is_centos_5(name):
         notes.append(_CENTOS_5)
     return notes
+
+
+def _is_centos_5(operating_system: str) -> bool:
+    return re.search(r"\b(centos|red hat|rhel)\b.*?\b5\b", operating_system.lower()) is not None

@@ -17,6 +17,9 @@ class Kind(StrEnum):
     NTFSCLONE = "ntfsclone"
     VMDK = "vmdk"
     VHD = "vhd"
+    VHDX = "vhdx"
+    QCOW2 = "qcow2"
+    OVA = "ova"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,27 @@ FACTS: dict[Kind, KindFacts] = {
         purpose="For Virtual PC, Hyper-V generation 1, Azure and XenServer.",
         suffix=".vhd",
         content_type="application/x-vhd",
+        reimageable=False,
+    ),
+    Kind.VHDX: KindFacts(
+        label="VHDX",
+        purpose="For Hyper-V, both generations, and for disks too large for a VHD.",
+        suffix=".vhdx",
+        content_type="application/x-vhdx",
+        reimageable=False,
+    ),
+    Kind.QCOW2: KindFacts(
+        label="QCOW2",
+        purpose="For KVM, Proxmox and OpenStack. Compressed.",
+        suffix=".qcow2",
+        content_type="application/x-qemu-disk",
+        reimageable=False,
+    ),
+    Kind.OVA: KindFacts(
+        label="OVA",
+        purpose="The machine with all its disks in one file: one click in VMware and VirtualBox.",
+        suffix=".ova",
+        content_type="application/x-virtualbox-ova",
         reimageable=False,
     ),
 }

@@ -27,6 +27,7 @@ INDEX = "snapshot.json"
 PARTS = ".part"
 NAME_BYTES = 255
 _STEM_BYTES = 180
+_PLAIN_LETTERS = 60
 
 
 def check_name(name: str, *, what: str, field: str = "name") -> str:
@@ -64,6 +65,12 @@ def file_stem(server_name: str) -> str:
     ).strip(" .")
     stem = stem.encode()[:_STEM_BYTES].decode(errors="ignore").strip(" .")
     return stem or "server"
+
+
+def plain_stem(server_name: str) -> str:
+    """The same for files inside an archive, where importers know only ASCII: at most 60 letters."""
+    stem = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in server_name)
+    return stem[:_PLAIN_LETTERS].strip("._") or "server"
 
 
 def time_folder(at: datetime) -> str:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from portal.domain import amounts
-from portal.domain.compatibility import notes_for
+from portal.domain.compatibility import notes_for, starts_from_ide
 from portal.domain.kinds import Kind
 
 if TYPE_CHECKING:
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
     from portal.domain.layout import Layout
 
-VHD_MOST = 2040 * 1024**3
-"""Bytes that a VHD's table and geometry can say."""
+_SIZES = {
+    Kind.VHD: (2040 * 1024**3, "cannot be a VHD, which ends at 2,040 GiB: use VHDX."),
+    Kind.VHDX: (64 * 1024**4, "cannot be a VHDX, which ends at 64 TiB."),
+    Kind.QCOW2: (256 * 1024**4, "is too large for a QCOW2 file made here."),
+}
+"""What a format, or snapcore's writer of it, takes, in bytes; and what is said of more."""
 VMDK_FILE_MOST = 2 * 1024**4
 """A VMDK file has 32-bit sector numbers: it ends below 2 TiB."""
 _EFI_GUID = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
@@ -38,14 +42,16 @@ def reason_against(
     kind: Kind, sizes: Sequence[int | None], layouts: Sequence[Layout | None]
 ) -> str | None:
     """One sentence why the disks cannot become that, or None. Bytes; None where not known."""
+    most, words = _SIZES.get(kind, (None, ""))
     for size in sizes:
-        if kind is Kind.VHD and size is not None and size > VHD_MOST:
-            return f"A disk of {amounts.size(size)} cannot be a VHD, which ends at 2,040 GiB."
+        if most is not None and size is not None and size > most:
+            return f"A disk of {amounts.size(size)} {words}"
     for layout in layouts:
-        if kind is Kind.VMDK and layout is not None and layout.to_read >= VMDK_FILE_MOST:
+        in_vmdk = kind in {Kind.VMDK, Kind.OVA}
+        if in_vmdk and layout is not None and layout.to_read >= VMDK_FILE_MOST:
             return (
                 f"{amounts.size(layout.to_read)} of data cannot be in a VMDK file, which ends below"
-                " 2 TiB."
+                " 2 TiB: use QCOW2 or VHDX."
             )
     return None
 
@@ -64,6 +70,11 @@ def boot_mode(layouts: Sequence[Layout | None]) -> Boot | None:
         bios = _BIOS_BOOT_GUID in types
         return Boot.EITHER if efi and bios else Boot.UEFI if efi else Boot.BIOS if bios else None
     return None
+
+
+def bus(operating_system: str) -> str:
+    """Where the disks of the new machine are attached so that the system finds them."""
+    return "ide" if starts_from_ide(operating_system) else "lsilogic"
 
 
 def notes(operating_system: str, layouts: Sequence[Layout | None]) -> list[str]:

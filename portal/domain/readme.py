@@ -10,7 +10,6 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from portal.domain.compatibility import notes_for
 from portal.domain.kinds import FACTS, Kind
 
 if TYPE_CHECKING:
@@ -45,8 +44,12 @@ def write_readme(
     folder: str,
     options: Options,
     files: Sequence[ReadmeFile],
+    notes: Sequence[str] = (),
 ) -> str:
-    """The text, UTF-8, lines of at most 79 characters but for names."""
+    """The text, UTF-8, lines of at most 79 characters but for names.
+
+    `notes` are sentences on what an export's new machine has to be like.
+    """
     title = f"Snapshot of {server}"
     lines = [
         title,
@@ -76,13 +79,16 @@ def write_readme(
     lines += ["", *_HOW[kind](files)]
     if FACTS[kind].export:
         lines += ["", *_EXPORT.splitlines()]
-        for note in notes_for(operating_system):
+        for note in notes:
             lines += ["", *textwrap.wrap(note, 78)]
     lines += ["", *_PARTS.splitlines(), "", *_HOST_KEYS.splitlines(), ""]
     return "\n".join(lines)
 
 
 def _content(file: ReadmeFile) -> str:
+    if file.name.endswith(FACTS[Kind.OVA].suffix):
+        total = file.source_size
+        return f"    holds all disks ({total} bytes, each rounded up to 64 KiB with zeros)"
     if file.virtual_size is None:
         return f"    unpacks to {file.source_size} bytes"
     if file.virtual_size == file.source_size:
@@ -133,6 +139,18 @@ def _vmdk(files: Sequence[ReadmeFile]) -> list[str]:
 
 def _vhd(files: Sequence[ReadmeFile]) -> list[str]:
     return _IMPORT_VHD.format(first=_quoted(files[0].name)).splitlines()
+
+
+def _vhdx(files: Sequence[ReadmeFile]) -> list[str]:
+    return _IMPORT_VHDX.format(first=_quoted(files[0].name)).splitlines()
+
+
+def _qcow2(files: Sequence[ReadmeFile]) -> list[str]:
+    return _IMPORT_QCOW2.format(first=_quoted(files[0].name)).splitlines()
+
+
+def _ova(files: Sequence[ReadmeFile]) -> list[str]:
+    return _IMPORT_OVA.format(first=_quoted(files[0].name)).splitlines()
 
 
 def _number(name: str, suffix: str) -> str:
@@ -224,6 +242,49 @@ Azure             wants a fixed VHD (an option of the export):
 XenServer         xe vdi-import uuid=<vdi> format=vhd filename={first}
 VirtualBox        New machine, "Use an existing virtual hard disk file"."""
 
+_IMPORT_VHDX = """\
+How to import it
+----------------
+
+Hyper-V           New virtual machine, "Use an existing virtual hard disk".
+                  Generation 1 for a server that starts with BIOS, generation
+                  2 for UEFI (turn Secure Boot off if it does not start).
+Azure             takes no VHDX:
+                      qemu-img convert -O vpc -o subformat=fixed,force_size \\
+                          {first} disk.vhd
+VirtualBox, KVM   qemu-img convert -p -O qcow2 {first} disk.qcow2"""
+
+_IMPORT_QCOW2 = """\
+How to import it
+----------------
+
+KVM, libvirt      virt-install --import --disk {first} \\
+                      --memory 2048 --osinfo detect=on,require=off
+Proxmox           qm importdisk <machine's number> {first} <storage>
+OpenStack         openstack image create --disk-format qcow2 \\
+                      --container-format bare --file {first} NAME
+
+The file is compressed: what is read often is faster from a copy,
+qemu-img convert -p -O qcow2 {first} disk.qcow2."""
+
+_IMPORT_OVA = """\
+How to import it
+----------------
+
+VMware vSphere    "Deploy OVF Template", and choose the file. Or:
+                      ovftool {first} vi://USER@HOST/...
+VMware            File, Open, and choose the file.
+Workstation,
+Fusion, Player
+VirtualBox        File, Import Appliance. Or:
+                      VBoxManage import {first}
+KVM               virt-v2v -i ova {first} -o local -os /var/tmp
+Other             the file is a tar archive: tar --extract gives the disks as
+                  VMDK files.
+
+The new machine begins with two processors, 2 GiB of memory and one network
+adapter: set them as you need them before its first start."""
+
 _UNPACK_RAW = """\
 How to unpack
 -------------
@@ -270,4 +331,7 @@ _HOW: dict[Kind, Callable[[Sequence[ReadmeFile]], list[str]]] = {
     Kind.NTFSCLONE: _ntfsclone,
     Kind.VMDK: _vmdk,
     Kind.VHD: _vhd,
+    Kind.VHDX: _vhdx,
+    Kind.QCOW2: _qcow2,
+    Kind.OVA: _ova,
 }

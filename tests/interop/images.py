@@ -56,8 +56,8 @@ def compare(image: Path, format_: str, disk: Path) -> None:
     run("qemu-img", "compare", "-f", format_, "-F", "raw", image, disk)
 
 
-def run(*command: str | Path) -> str:
-    """The command's output; it must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*command: str | Path, text: str | None = None) -> str:
+    """The command's output, of this input; it must succeed."""
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
     return done.stdout

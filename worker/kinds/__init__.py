@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from portal.domain.errors import InvalidInput
 from portal.domain.kinds import Kind
-from worker.kinds import exports, ntfsclone, raw, tar
+from worker.kinds import exports, ntfsclone, ova, raw, tar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,9 @@ _KINDS: dict[Kind, Callable[[Task], Taking]] = {
     Kind.NTFSCLONE: ntfsclone.prepare,
     Kind.VMDK: exports.vmdk,
     Kind.VHD: exports.vhd,
+    Kind.VHDX: exports.vhdx,
+    Kind.QCOW2: exports.qcow2,
+    Kind.OVA: ova.prepare,
 }
 
 

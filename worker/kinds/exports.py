@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from portal.domain import names
+from portal.domain import names, preflight
 from portal.domain.kinds import FACTS, Kind
+from portal.services.inspections import layout_of
 from worker.extents import ReadMeter, data_of
+from worker.inspect import layout_in
 from worker.kinds.image import Image, PartStream, Taking
 from worker.kinds.plans import open_plans
 from worker.kinds.threads import COMPRESSION_THREADS
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
 
     import snapcore
 
+    from portal.domain.layout import Layout
     from portal.records import Snapshot
     from worker.kinds.image import Task
 
 _VHD_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_GRAIN = 64 * 1024
+GRAIN = 64 * 1024
+"""A VMDK's disk is rounded up to this, in bytes."""
 _AZURE = 1024 * 1024
 _SECTOR = 512
 
@@ -36,10 +40,10 @@ def vmdk(task: Task) -> Taking:
     """VMDK, streamOptimized."""
 
     def open_stream(plan: snapcore.Plan, label: str) -> PartStream:
-        cid = int.from_bytes(_digest(task.snapshot, label)[:4])
+        cid = int.from_bytes(digest(task.snapshot, label)[:4])
         return plan.vmdk(name=label, cid=cid, threads=COMPRESSION_THREADS)
 
-    return _images(task, open_stream, grain=_GRAIN)
+    return _images(task, open_stream, grain=GRAIN)
 
 
 def vhd(task: Task) -> Taking:
@@ -49,13 +53,32 @@ def vhd(task: Task) -> Taking:
 
     def open_stream(plan: snapcore.Plan, label: str) -> PartStream:
         return plan.vhd(
-            unique_id=_digest(task.snapshot, label)[:16],
+            unique_id=digest(task.snapshot, label)[:16],
             created=int(asked.total_seconds()),
             fixed=fixed,
             threads=COMPRESSION_THREADS,
         )
 
-    return _images(task, open_stream, grain=_AZURE if fixed else _SECTOR, front_last=not fixed)
+    return _images(task, open_stream, grain=_AZURE if fixed else _SECTOR, out_of_order=not fixed)
+
+
+def vhdx(task: Task) -> Taking:
+    """VHDX, dynamic."""
+
+    def open_stream(plan: snapcore.Plan, label: str) -> PartStream:
+        unique_id = digest(task.snapshot, label)[:16]
+        return plan.vhdx(unique_id=unique_id, threads=COMPRESSION_THREADS)
+
+    return _images(task, open_stream, grain=_SECTOR, out_of_order=True)
+
+
+def qcow2(task: Task) -> Taking:
+    """qcow2, compressed."""
+
+    def open_stream(plan: snapcore.Plan, label: str) -> PartStream:  # noqa: ARG001
+        return plan.qcow2(threads=COMPRESSION_THREADS)
+
+    return _images(task, open_stream, grain=_SECTOR, out_of_order=True)
 
 
 def _images(
@@ -63,7 +86,7 @@ def _images(
     open_stream: Callable[[snapcore.Plan, str], PartStream],
     *,
     grain: int,
-    front_last: bool = False,
+    out_of_order: bool = False,
 ) -> Taking:
     """One image a disk; the new machine sees its size rounded up to `grain` bytes."""
     plans = open_plans(task)
@@ -81,17 +104,33 @@ def _images(
                 source_size=plan.size,
                 meter=ReadMeter(data_of(plan)),
                 open=partial(open_stream, plan, label),
-                front_last=front_last,
+                out_of_order=out_of_order,
                 virtual_size=-(-plan.size // grain) * grain,
             )
         )
     return Taking(
         images=images,
         source=sum(plan.size for plan in plans),
-        # A stored snapshot tells nothing of what is on the server's disks now.
-        plans=plans if task.snapshot.origin_id is None else [],
+        plans=plans_of_server(task, plans),
+        notes=preflight.notes(task.snapshot.server.operating_system, layouts_of(task, plans)),
     )
 
 
-def _digest(snapshot: Snapshot, label: str) -> bytes:
+def plans_of_server(task: Task, plans: list[snapcore.Plan]) -> list[snapcore.Plan]:
+    """Those to be noted: a stored snapshot tells nothing of what is on the server's disks now."""
+    return plans if task.snapshot.origin_id is None else []
+
+
+def layouts_of(task: Task, plans: list[snapcore.Plan]) -> list[Layout | None]:
+    """Of each disk: as it was looked at just now, else as it was when somebody last did."""
+    known = [layout_of(disk) for disk in task.snapshot.server.disks]
+    known += [None] * (len(plans) - len(known))
+    return [
+        layout_in(plan) if plan.partition_table is not None else before
+        for plan, before in zip(plans, known, strict=False)
+    ]
+
+
+def digest(snapshot: Snapshot, label: str) -> bytes:
+    """32 bytes that tell this file from every other, the same each time it is made."""
     return hashlib.sha256(f"{snapshot.folder}/{label}".encode()).digest()

@@ -60,9 +60,10 @@ class Image:
 
     `disk` counts from 1, 0 where the file is of no disk; `source_size` is what it unpacks to, in
     bytes, None where only the stream can tell. `meter` counts what has to be read for it.
-    `front_last`: the stream makes the file's begin last, so that it has to be read back to know its
-    hashes. `ranges`: where on the disk each piece of an `.xmbr` belongs, in bytes. `virtual_size`:
-    of an export, the size that the new machine sees, in bytes.
+    `out_of_order`: something in the file is made after what stands behind it, so that it has to be
+    read back to know its hashes. `ranges`: where on the disk each piece of an `.xmbr` belongs,
+    bytes. `virtual_size`: of an export, what the new machine sees, in bytes; None where the
+    file has several disks.
     """
 
     label: str
@@ -71,7 +72,7 @@ class Image:
     source_size: int | None
     meter: ReadMeter
     open: Callable[[], PartStream]
-    front_last: bool = False
+    out_of_order: bool = False
     ranges: Sequence[tuple[int, int]] = ()
     virtual_size: int | None = None
 
@@ -81,10 +82,12 @@ class Taking:
     """Everything that a kind makes of a server.
 
     `plans` are the disks', in their order, where the kind looked at them; `machine` is asked for
-    once all images are stored, and stands in snapshot.json under that name.
+    once all images are stored, and stands in snapshot.json under that name. `notes` are of an
+    export: what the new machine has to be like.
     """
 
     images: list[Image]
     source: int
     plans: list[snapcore.Plan] = field(default_factory=list)
     machine: Callable[[], dict[str, Any]] = dict
+    notes: Sequence[str] = ()

@@ -11,13 +11,14 @@
 //! A cut waits for the next frame, so that what a format puts behind the last frame joins the last
 //! part, even where the source ends at a boundary.
 //!
-//! A format whose file begins with what is known last reserves room for it in the first part, the
-//! front part: it is kept ([`MOST`] and [`MOST_FRONT`] of memory), filled in the end, and sent last,
-//! with position 0.
+//! A format that has to write something before it knows it holds room for it ([`Cutter::hold`]): the
+//! part with that room is kept once it ends ([`MOST`] and [`MOST_HELD`] of memory) and sent when the
+//! room was filled, with the position that it has in the file. One at a time.
 //!
 //! Long runs of the same frame (zeros) make equal parts: such a part is made once, and given
 //! again as often as it occurs, with hashes that are worked out once.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::FRAME_SIZE;
@@ -32,9 +33,9 @@ pub const LEAST: usize = 1 << 20;
 /// Bytes that a format may put around its frames in any part without cutting it: headers, trailers,
 /// 4 KiB before each 2 MiB of data.
 pub const ENVELOPE: usize = 64 << 10;
-/// Bytes that a format may reserve at the begin of its file.
-pub const MOST_FRONT: usize = 8 << 20;
-/// Bytes that no part exceeds, but for a front part's reserve: about 17 MiB.
+/// Bytes that a format may hold room for.
+pub const MOST_HELD: usize = 8 << 20;
+/// Bytes that no part exceeds, but for what is held in it: about 17 MiB.
 #[allow(clippy::cast_possible_truncation)] // 16 MiB fits everywhere
 pub const MOST: usize =
     LEAST + (BOUNDARY as usize / FRAME_SIZE) * most_compressed(FRAME_SIZE) + ENVELOPE;
@@ -188,18 +189,28 @@ pub struct Cutter<O> {
     part_start: u64,
     /// The source said that a part may end here.
     told: bool,
-    front: Front,
+    held: Held,
     repeated: Option<Repeated>,
 }
 
-/// The part that is sent last.
+/// Room for what is known later, in one part.
 #[derive(Debug)]
-enum Front {
+enum Held {
     None,
-    /// It is the open part still; bytes reserved.
-    Open(usize),
-    /// It has ended; where its source begins and its length.
-    Kept(Open, usize, u64, u64),
+    /// In the open part.
+    Open(Range<usize>),
+    /// In a part that has ended.
+    Kept(Kept),
+}
+
+/// A part that waits for what is to be filled in.
+#[derive(Debug)]
+struct Kept {
+    part: Open,
+    room: Range<usize>,
+    position: u64,
+    source_offset: u64,
+    source_length: u64,
 }
 
 /// The part being filled.
@@ -231,12 +242,12 @@ impl<O: Outlet> Cutter<O> {
             source_offset: 0,
             part_start: 0,
             told: false,
-            front: Front::None,
+            held: Held::None,
             repeated: None,
         }
     }
 
-    /// Parts sent.
+    /// Parts that have ended.
     pub fn parts(&self) -> u64 {
         self.position
     }
@@ -251,33 +262,47 @@ impl<O: Outlet> Cutter<O> {
         &mut self.outlet
     }
 
-    /// Reserves the file's first `length` bytes, to be filled by [`Cutter::fill_front`]. Once, before
-    /// all else, by formats that say so ([`Format::FRONT_LAST`](crate::formats::Format::FRONT_LAST)).
-    pub fn reserve_front(&mut self, length: usize) -> Result<()> {
-        if length > MOST_FRONT || self.open.is_some() || !matches!(self.front, Front::None) {
-            return Err(Error::internal("A format's front part cannot be reserved."));
+    /// Holds room for `length` bytes here, in one part, to be filled by [`Cutter::fill`]. Only once what
+    /// was held before is released; by formats that say so
+    /// ([`Format::OUT_OF_ORDER`](crate::formats::Format::OUT_OF_ORDER)).
+    pub fn hold(&mut self, length: usize) -> Result<()> {
+        if length > MOST_HELD || !matches!(self.held, Held::None) {
+            return Err(Error::internal("A format cannot hold room in its file."));
         }
-        self.position = 1;
-        self.front = Front::Open(length);
         let open = self.open()?;
-        open.bytes.resize(length, 0);
+        let start = open.bytes.len();
+        open.bytes.resize(start + length, 0);
         open.zero = false;
+        self.held = Held::Open(start..start + length);
         Ok(())
     }
 
-    /// Writes into what was reserved, from `at`.
-    pub fn fill_front(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
-        let (open, reserved) = match (&mut self.front, &mut self.open) {
-            (Front::Open(reserved), Some(open)) | (Front::Kept(open, reserved, ..), _) => {
-                (open, *reserved)
-            }
-            _ => return Err(Error::internal("A format has no front part.")),
+    /// Writes into the room that is held, from `at` in it.
+    pub fn fill(&mut self, at: usize, bytes: &[u8]) -> Result<()> {
+        let (open, room) = match (&mut self.held, &mut self.open) {
+            (Held::Open(room), Some(open)) => (open, room.clone()),
+            (Held::Kept(kept), _) => (&mut kept.part, kept.room.clone()),
+            _ => return Err(Error::internal("A format holds no room in its file.")),
         };
-        if at.checked_add(bytes.len()).is_none_or(|end| end > reserved) {
-            return Err(Error::internal("A format's front part is larger than it was reserved."));
-        }
-        open.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+        let start = room.start.saturating_add(at);
+        let end = start.saturating_add(bytes.len());
+        let Some(place) = open.bytes.get_mut(start..end).filter(|_| end <= room.end) else {
+            return Err(Error::internal("A format writes more than it held room for."));
+        };
+        place.copy_from_slice(bytes);
         Ok(())
+    }
+
+    /// All of the room is filled: the part goes its way.
+    pub fn release(&mut self) -> Result<()> {
+        let Held::Kept(kept) = std::mem::replace(&mut self.held, Held::None) else { return Ok(()) };
+        let content = Arc::new(self.content(kept.part, kept.source_length));
+        self.outlet.send(Part {
+            content,
+            position: kept.position,
+            source_offset: kept.source_offset,
+            reserved: true,
+        })
     }
 
     /// Appends a few bytes that belong to the format; never cuts.
@@ -293,10 +318,10 @@ impl<O: Outlet> Cutter<O> {
     /// larger than it may be, but not at boundaries.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let reserved = self.reserved_in_open();
+            let held = self.held_in_open();
             let open = self.open()?;
             #[allow(clippy::cast_possible_truncation)] // 16 MiB fits everywhere
-            let room = (reserved + BOUNDARY as usize).saturating_sub(open.bytes.len());
+            let room = (held + BOUNDARY as usize).saturating_sub(open.bytes.len());
             if room == 0 {
                 self.send_open()?;
                 continue;
@@ -312,7 +337,7 @@ impl<O: Outlet> Cutter<O> {
     /// Appends a frame of `source_length` bytes of the source.
     pub fn frame(&mut self, bytes: &[u8], source_length: u32, zero: bool) -> Result<()> {
         self.cut_if_due()?;
-        let most = self.reserved_in_open() + MOST;
+        let most = self.held_in_open() + MOST;
         if self.open.as_ref().is_some_and(|open| open.bytes.len() + bytes.len() > most) {
             self.send_open()?; // it has more than BOUNDARY of what the format wrote
         }
@@ -372,24 +397,14 @@ impl<O: Outlet> Cutter<O> {
         Ok(())
     }
 
-    /// Sends what is left, at the end of the source; the front part last.
+    /// Sends what is left, at the end of the source; a part with held room last.
     pub fn flush(&mut self) -> Result<()> {
         self.send_open()?;
-        if let Front::Kept(open, _, start, length) = std::mem::replace(&mut self.front, Front::None)
-        {
-            let content = Arc::new(self.content(open, length));
-            return self.outlet.send(Part {
-                content,
-                position: 0,
-                source_offset: start,
-                reserved: true,
-            });
-        }
-        Ok(())
+        self.release()
     }
 
-    fn reserved_in_open(&self) -> usize {
-        if let Front::Open(reserved) = self.front { reserved } else { 0 }
+    fn held_in_open(&self) -> usize {
+        if let Held::Open(room) = &self.held { room.len() } else { 0 }
     }
 
     fn open(&mut self) -> Result<&mut Open> {
@@ -414,8 +429,15 @@ impl<O: Outlet> Cutter<O> {
     fn send_open(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let source_length = self.source_offset - self.part_start;
-        if let Front::Open(reserved) = self.front {
-            self.front = Front::Kept(open, reserved, self.part_start, source_length);
+        if let Held::Open(room) = &self.held {
+            self.held = Held::Kept(Kept {
+                part: open,
+                room: room.clone(),
+                position: self.position,
+                source_offset: self.part_start,
+                source_length,
+            });
+            self.position += 1;
             self.part_start = self.source_offset;
             return Ok(());
         }

@@ -204,11 +204,11 @@ fn start_from<F: Format>(origin: Origin, format: F, threads: Option<usize>) -> R
     };
     crew.spawn("snap-parts", move || assembler.run(format, outlet))?;
     crew.spawn("snap-md5", move || {
-        hash_md5(&md5_from, &md5_to, F::FRONT_LAST);
+        hash_md5(&md5_from, &md5_to, F::OUT_OF_ORDER);
         Ok(())
     })?;
     crew.spawn("snap-sha256", move || {
-        hash_sha256(&sha256_from, &sha256_to, F::FRONT_LAST);
+        hash_sha256(&sha256_from, &sha256_to, F::OUT_OF_ORDER);
         Ok(())
     })?;
 
@@ -473,11 +473,11 @@ impl Outlet for ToHashers {
 type Md5Flow = Flow<(Part, Md5Sum), (Totals, Option<Md5Sum>)>;
 type Sha256Flow = Flow<Sha256Sum, Option<Sha256Sum>>;
 
-fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>, front_last: bool) {
+fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>, out_of_order: bool) {
     let mut whole = Md5::default();
     for flow in from {
         let sent = match flow {
-            Flow::Part(part) if front_last => {
+            Flow::Part(part) if out_of_order => {
                 let sum = part.md5(|| {
                     let mut own = Md5::default();
                     own.update(part.bytes());
@@ -497,7 +497,7 @@ fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>, front_las
                 to.send(Flow::Part((part, sum)))
             }
             Flow::End(totals) => {
-                let sum = (!front_last).then(|| whole.clone().finish());
+                let sum = (!out_of_order).then(|| whole.clone().finish());
                 to.send(Flow::End((totals, sum)))
             }
         };
@@ -507,19 +507,19 @@ fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>, front_las
     }
 }
 
-fn hash_sha256(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Sha256Flow>, front_last: bool) {
+fn hash_sha256(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Sha256Flow>, out_of_order: bool) {
     let mut whole = Sha256::new();
     for flow in from {
         let sent = match flow {
             Flow::Part(part) => {
                 let sum = part.sha256(|| Sha256::digest(part.bytes()).into());
-                if !front_last {
+                if !out_of_order {
                     whole.update(part.bytes());
                 }
                 to.send(Flow::Part(sum))
             }
             Flow::End(_) => {
-                let sum = (!front_last).then(|| whole.clone().finalize().into());
+                let sum = (!out_of_order).then(|| whole.clone().finalize().into());
                 to.send(Flow::End(sum))
             }
         };

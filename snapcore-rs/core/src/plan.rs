@@ -8,6 +8,7 @@ use crate::extents::ExtentMap;
 use crate::filesystems::FreeRuns;
 use crate::formats::gzip::Gzip;
 use crate::formats::ntfsclone::Image;
+use crate::formats::ova::{Machine, Ova};
 use crate::formats::plain::Plain;
 use crate::formats::qcow2::Qcow2;
 use crate::formats::vhd::{self, Identity};
@@ -15,7 +16,7 @@ use crate::formats::vhdx::Vhdx;
 use crate::formats::vmdk::{Description, Vmdk};
 use crate::layout::Layout;
 use crate::pipeline::{self, Stream};
-use crate::source::{Pieces, Source};
+use crate::source::{Joined, Pieces, Source};
 
 /// A disk and the extents of it, as they were when it was planned. Streams made of it keep the disk
 /// open.
@@ -142,6 +143,21 @@ impl Plan {
         let extents = Arc::new(ExtentMap::all_data(image.size()));
         pipeline::start(Arc::new(image), extents, Gzip::new(codec), threads)
     }
+}
+
+/// Starts the stream of one OVA of a machine with these disks, each with what its VMDK says of itself
+/// but its name.
+pub fn ova(
+    machine: Machine,
+    disks: Vec<(Plan, Description)>,
+    codec: Codec,
+    threads: Option<usize>,
+) -> Result<Stream> {
+    let (plans, descriptions): (Vec<_>, Vec<_>) = disks.into_iter().unzip();
+    let joined = Joined::new(plans.into_iter().map(|plan| (plan.source, plan.extents)).collect())?;
+    let format = Ova::new(codec, machine, joined.places().zip(descriptions))?;
+    let extents = Arc::new(joined.extents()?);
+    pipeline::start(Arc::new(joined), extents, format, threads)
 }
 
 impl std::fmt::Debug for Plan {

@@ -17,10 +17,12 @@ use crate::extents::{self, ExtentKind, ExtentMap};
 use direct::Direct;
 
 mod direct;
+mod joined;
 mod pieces;
 mod pipe;
 mod stored;
 
+pub use joined::Joined;
 pub use pieces::Pieces;
 pub use pipe::Pipe;
 pub use stored::{Fetch, Stored, StoredPart};

@@ -8,6 +8,7 @@ mod buffer;
 mod disk;
 mod errors;
 mod inflate;
+mod ova;
 mod part;
 mod pipe;
 mod plan;
@@ -22,6 +23,8 @@ mod _snapcore {
     use crate::disk::Disk;
     #[pymodule_export]
     use crate::inflate::{PartReader, inflate, inflate_part};
+    #[pymodule_export]
+    use crate::ova::ova;
     #[pymodule_export]
     use crate::part::Part;
     #[pymodule_export]

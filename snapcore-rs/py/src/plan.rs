@@ -9,6 +9,15 @@ use snapcore::formats::vmdk::{Adapter, Description};
 use crate::errors::{Result, codec};
 use crate::stream::Stream;
 
+/// The controller of that name.
+pub(crate) fn adapter(name: &str) -> Result<Adapter> {
+    match name {
+        "ide" => Ok(Adapter::Ide),
+        "lsilogic" => Ok(Adapter::LsiLogic),
+        other => Err(snapcore::Error::usage(format!("There is no adapter {other:?}.")).into()),
+    }
+}
+
 /// A run of bytes of a disk that are all data, zeros or unused.
 #[pyclass(frozen, eq, hash, module = "snapcore")]
 #[derive(PartialEq, Hash)]
@@ -196,15 +205,7 @@ impl Plan {
         codec: Option<&str>,
     ) -> Result<Stream> {
         let codec = self::codec(codec)?;
-        let adapter = match adapter {
-            "ide" => Adapter::Ide,
-            "lsilogic" => Adapter::LsiLogic,
-            other => {
-                return Err(
-                    snapcore::Error::usage(format!("There is no adapter {other:?}.")).into()
-                );
-            }
-        };
+        let adapter = self::adapter(adapter)?;
         let description = Description { name, cid, adapter };
         Ok(Stream::new(py.detach(|| guard(|| self.0.vmdk(description, codec, threads)))?))
     }

@@ -24,6 +24,7 @@ from snapcore._snapcore import (
     __version__,
     inflate,
     inflate_part,
+    ova,
     pipe,
 )
 from snapcore.errors import (
@@ -58,5 +59,6 @@ __all__ = [
     "__version__",
     "inflate",
     "inflate_part",
+    "ova",
     "pipe",
 ]

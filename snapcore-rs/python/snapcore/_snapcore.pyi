@@ -397,3 +397,21 @@ def pipe(fd: int, *, gzip: bool, threads: int | None = None, codec: str | None =
     `fd`, so that whoever writes is told when the stream ends early. An end of the pipe is the end
     of the file: whether the writer ended well is the caller's to ask.
     """
+
+def ova(
+    disks: Sequence[tuple[Plan, int]],
+    *,
+    name: str,
+    ovf: bytes,
+    modified: int,
+    adapter: str = "lsilogic",
+    threads: int | None = None,
+    codec: str | None = None,
+) -> Stream:
+    """Starts the stream of one OVA: a tar archive of a machine's description and all its disks.
+
+    In it are `NAME.ovf` with the bytes of `ovf`, `NAME-disk1.vmdk`… as `Plan.vmdk` makes them, each
+    plan with its `cid`, and `NAME.mf` with the SHA-256 of each. `name` has at most 80 bytes;
+    `modified` is in seconds since 1970. The part with a disk's size comes behind that disk, and the
+    file's hashes are not known.
+    """

@@ -15,21 +15,27 @@ from portal.domain.lifecycle import SnapshotState
 from portal.domain.names import part_name
 from portal.domain.options import Options
 from portal.queue import ANYWHERE
-from portal.records import FilePart, Part, Snapshot, SnapshotFile
+from portal.records import FilePart, Part, Server, Snapshot, SnapshotFile
 from portal.records.file import FileRole
 from portal.services import snapshots
 from portal.services.authority import load_snapshot
-from tests.functional.worker.house import DEFAULTS
+from tests.functional.worker.house import DEFAULTS, MIB
 from tests.functional.worker.test_inspect import make_ext4
-from tests.interop.images import compare
+from tests.interop.images import compare, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.functional.worker.house import House
 
-FORMATS = {Kind.VMDK: "vmdk", Kind.VHD: "vpc"}
-"""As qemu-img calls them."""
+FORMATS = {
+    Kind.VMDK: "vmdk",
+    Kind.VHD: "vpc",
+    Kind.VHDX: "vhdx",
+    Kind.QCOW2: "qcow2",
+    Kind.OVA: "vmdk",
+}
+"""As qemu-img calls them; of an OVA the disk in it."""
 
 
 def ask_export(house: House, origin: Snapshot, kind: str, options: Options = DEFAULTS) -> Snapshot:
@@ -64,8 +70,16 @@ def check(house: House, taken: Snapshot, folder: Path, disk: Path) -> Path:
     readme = house.download(taken, "README.txt").decode()
     assert file.sha256 in readme
     assert "can never be re-imaged" in readme.replace("\n", " ")
-    compare(image, FORMATS[taken.kind], disk)
+    compare(disk_in(image), FORMATS[taken.kind], disk)
     return image
+
+
+def disk_in(image: Path) -> Path:
+    """The file that qemu-img reads."""
+    if image.suffix != ".ova":
+        return image
+    run("tar", "--extract", "--file", image, "--directory", image.parent, "web-1-disk1.vmdk")
+    return image.parent / "web-1-disk1.vmdk"
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -140,6 +154,38 @@ def test_the_origin_stays_while_it_is_exported_and_may_go_afterwards(
     sqlite_house.run()
     assert sqlite_house.look(origin).state is SnapshotState.GONE
     check(sqlite_house, sqlite_house.look(taken), tmp_path, sqlite_house.disk)
+
+
+def test_an_ova_of_several_disks(sqlite_house: House, tmp_path: Path) -> None:
+    """Of the server, and of a stored snapshot of it: the same machine, all its disks in one file."""
+    second = sqlite_house.add_disk(3 * MIB + 512)
+    taken = sqlite_house.done("ova")
+    origin = sqlite_house.done(options=Options(skip_unused=False))
+    of_stored = export(sqlite_house, origin, "ova")
+    assert of_stored.error is None
+    for number, one in enumerate((taken, of_stored)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        image = check(sqlite_house, one, folder, sqlite_house.disk)
+        run("tar", "--extract", "--file", image, "--directory", folder)
+        compare(folder / "web-1-disk2.vmdk", "vmdk", second)
+        assert "holds all disks" in sqlite_house.download(one, "README.txt").decode()
+
+
+def test_what_the_machine_has_to_be_like_stands_in_the_readme(sqlite_house: House) -> None:
+    with sqlite_house.runtime.work() as work:
+        work.session.get_one(Server, sqlite_house.server.id).operating_system = "Windows 2008"
+        work.commit()
+    run("sfdisk", "--quiet", sqlite_house.disk, text="label: gpt\n2048,4096,U\n8192,4096\n")
+    taken = sqlite_house.done("ova")
+    readme = " ".join(sqlite_house.download(taken, "README.txt").decode().split())
+    assert "firmware must be UEFI" in readme
+    assert "Try IDE first" in readme
+    assert "IO APIC off on KVM, on in VirtualBox" in readme
+    assert "VBoxManage import 'web-1.ova'" in readme
+    description = sqlite_house.download(taken, "web-1.ova")
+    assert b'vmw:key="firmware" vmw:value="efi"' in description
+    assert b"<rasd:ResourceSubType>PIIX4</rasd:ResourceSubType>" in description
 
 
 def test_what_cannot_be_exported(sqlite_house: House) -> None:

@@ -41,7 +41,7 @@ impl Blocks {
     /// Reserves the front part.
     pub(super) fn begin<O: Outlet>(&mut self, front: usize, parts: &mut Cutter<O>) -> Result<()> {
         self.place = front as u64;
-        parts.reserve_front(front)
+        parts.hold(front)
     }
 
     /// The next frame of the disk.

@@ -8,6 +8,7 @@
 mod blocks;
 pub mod gzip;
 pub mod ntfsclone;
+pub mod ova;
 pub mod plain;
 pub mod qcow2;
 pub mod vhd;
@@ -25,9 +26,9 @@ pub trait Format: Send + 'static {
     /// The parallel half.
     type Encoder: Encoder<Note = Self::Note>;
 
-    /// Whether the file begins with something that is known last ([`Cutter::reserve_front`]). Its
-    /// hashes are then not known in the end: they can only be worked out from its begin.
-    const FRONT_LAST: bool = false;
+    /// Whether something in the file is known later than what stands behind it ([`Cutter::hold`]). The
+    /// file's hashes are then not known in the end: they can only be worked out from its begin.
+    const OUT_OF_ORDER: bool = false;
 
     /// Whether each frame can be read alone by its place in its part.
     const INDEXED: bool = false;

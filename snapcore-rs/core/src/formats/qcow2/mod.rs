@@ -17,7 +17,7 @@ mod counts;
 
 use crate::codecs::Codec;
 use crate::error::{Error, Result};
-use crate::parts::{Cutter, MOST_FRONT, Outlet};
+use crate::parts::{Cutter, MOST_HELD, Outlet};
 
 use super::{Encoded, Format};
 use counts::Counts;
@@ -63,12 +63,12 @@ impl Qcow2 {
             size,
             cluster: 0,
             table: vec![0; TABLE],
-            l1: vec![0; usize::try_from(tables).unwrap_or(usize::MAX).min(MOST_FRONT)],
+            l1: vec![0; usize::try_from(tables).unwrap_or(usize::MAX).min(MOST_HELD)],
             counts: Counts::default(),
             place: 0,
             scratch: Vec::new(),
         };
-        if tables > (MOST_FRONT / 16) as u64 || format.front() > MOST_FRONT as u64 {
+        if tables > (MOST_HELD / 16) as u64 || format.front() > MOST_HELD as u64 {
             return Err(Error::usage("The disk is too large for a QCOW2 file made here."));
         }
         Ok(format)
@@ -169,7 +169,7 @@ impl Format for Qcow2 {
     type Note = Clusters;
     type Encoder = Encoder;
 
-    const FRONT_LAST: bool = true;
+    const OUT_OF_ORDER: bool = true;
 
     fn encoder(&self) -> Result<Encoder> {
         Encoder::new(self.codec)
@@ -179,7 +179,7 @@ impl Format for Qcow2 {
         let front = self.front();
         self.place = front;
         self.counts.add(0, front);
-        parts.reserve_front(usize::try_from(front).unwrap_or(usize::MAX))
+        parts.hold(usize::try_from(front).unwrap_or(usize::MAX))
     }
 
     fn data<O: Outlet>(&mut self, frame: &Encoded<Clusters>, parts: &mut Cutter<O>) -> Result<()> {
@@ -241,9 +241,9 @@ impl Format for Qcow2 {
         let l1: Vec<u8> = self.l1.iter().flat_map(|entry| entry.to_be_bytes()).collect();
         let blocks: Vec<u8> =
             self.counts.blocks().iter().flat_map(|place| place.to_be_bytes()).collect();
-        parts.fill_front(0, &self.header())?;
-        parts.fill_front(CLUSTER, &l1)?;
+        parts.fill(0, &self.header())?;
+        parts.fill(CLUSTER, &l1)?;
         let at = (1 + self.l1_clusters()) * C;
-        parts.fill_front(usize::try_from(at).unwrap_or(usize::MAX), &blocks)
+        parts.fill(usize::try_from(at).unwrap_or(usize::MAX), &blocks)
     }
 }

@@ -84,7 +84,7 @@ impl Format for Dynamic {
     type Note = ();
     type Encoder = plain::Encoder;
 
-    const FRONT_LAST: bool = true;
+    const OUT_OF_ORDER: bool = true;
 
     fn encoder(&self) -> Result<plain::Encoder> {
         Ok(plain::Encoder)
@@ -114,7 +114,7 @@ impl Format for Dynamic {
         front.extend(self.table()?);
         // Readers take a table in whole sectors: what is behind its end is absent, too.
         front.resize(front.len().next_multiple_of(512), 0xff);
-        parts.fill_front(0, &front)
+        parts.fill(0, &front)
     }
 }
 

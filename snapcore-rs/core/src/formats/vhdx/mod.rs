@@ -86,7 +86,7 @@ impl Format for Vhdx {
     type Note = ();
     type Encoder = plain::Encoder;
 
-    const FRONT_LAST: bool = true;
+    const OUT_OF_ORDER: bool = true;
 
     fn encoder(&self) -> Result<plain::Encoder> {
         Ok(plain::Encoder)
@@ -112,8 +112,8 @@ impl Format for Vhdx {
             u32::try_from(self.table_region()).unwrap_or(u32::MAX),
             self.unique_id,
         ) {
-            parts.fill_front(at, &bytes)?;
+            parts.fill(at, &bytes)?;
         }
-        parts.fill_front(front::TABLE, &self.table())
+        parts.fill(front::TABLE, &self.table())
     }
 }

@@ -99,6 +99,11 @@ impl Vmdk {
         size.div_ceil(GRAIN as u64) * GRAIN as u64
     }
 
+    /// Grains of the disk that are still to come.
+    fn grains_left(&self) -> u64 {
+        self.grains() - self.grain
+    }
+
     fn grains(&self) -> u64 {
         self.capacity / (GRAIN as u64 / SECTOR)
     }
@@ -206,7 +211,9 @@ impl Format for Vmdk {
         let mut at = 0;
         let mut table_due = false;
         let first = self.sector;
-        for &length in frame.note.lengths() {
+        // Of a frame that reaches beyond the disk's end the rest is zeros.
+        let count = usize::try_from(self.grains_left()).unwrap_or(usize::MAX);
+        for &length in frame.note.lengths().iter().take(count) {
             if length > 0 {
                 // The marker's first field: the grain's place on the disk.
                 let place = self.grain * (GRAIN as u64 / SECTOR);
@@ -233,15 +240,16 @@ impl Format for Vmdk {
 
     fn zeros<O: Outlet>(&mut self, length: u64, parts: &mut Cutter<O>) -> Result<()> {
         let mut left = length;
-        while left > 0 {
-            let in_table = (TABLE as u64 - self.grain % TABLE as u64) * GRAIN as u64;
-            let now = left.min(in_table);
+        while left > 0 && self.grains_left() > 0 {
+            let in_table = TABLE as u64 - self.grain % TABLE as u64;
+            let now = left.min(in_table.min(self.grains_left()) * GRAIN as u64);
             parts.skip(now)?;
             left -= now;
             self.grain += now.div_ceil(GRAIN as u64) - 1;
             self.step(parts)?;
         }
-        Ok(())
+        // Zeros beyond the disk's end: no grain has them.
+        if left > 0 { parts.skip(left) } else { Ok(()) }
     }
 
     fn end<O: Outlet>(&mut self, parts: &mut Cutter<O>) -> Result<()> {
