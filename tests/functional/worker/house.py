@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from portal.domain.lifecycle import ACTIVE_JOBS, SnapshotState
 from portal.domain.options import Options
-from portal.records import Job, Part, Server, Snapshot, StoreRecord
+from portal.records import Disk, Job, Part, Server, Snapshot, StoreRecord
 from portal.services import accounts, servers, snapshots, stores, upkeep
 from portal.services.authority import Actor, load_snapshot
 from portal.settings import Settings
@@ -83,6 +83,18 @@ class House:
         taken = self.take(kind, options)
         self.run()
         return self.look(taken)
+
+    def add_disk(self, size: int) -> Path:
+        """A second disk of the server, with data at its begin and in its last bytes."""
+        path = self.disk.with_name("disk2.raw")
+        fill(path, size, data=[(0, 1000), (size - 700, 700)], seed=2)
+        with self.runtime.work() as work:
+            server = work.session.get_one(Server, self.server.id)
+            server.disks.append(Disk(position=2, driver="file", address=str(path)))
+            work.commit()
+        with self.runtime.work() as work:
+            self.server = work.session.get_one(Server, self.server.id)
+        return path
 
     def look(self, snapshot: Snapshot) -> Snapshot:
         """As the database has it now."""
