@@ -134,10 +134,17 @@ def take(
         f"{kind.value}: {facts.purpose}" for kind, facts in FACTS.items() if facts.export
     ),
 )
+@click.option(
+    "--every-sector",
+    is_flag=True,
+    help="Unused space too, where the snapshot has it; without it, it reads as zeros.",
+)
 @click.option("--fixed", is_flag=True, help="vhd: every sector stands in the file (for Azure).")
 @_wait_option
 @json_option
-def export(*, snapshot_id: int, kind: str, fixed: bool, waiting: bool, as_json: bool) -> None:
+def export(
+    *, snapshot_id: int, kind: str, every_sector: bool, fixed: bool, waiting: bool, as_json: bool
+) -> None:
     """Make an export of a raw snapshot that is stored; the server is not touched.
 
     It stands beside the snapshot, as one of its own. A server can never be re-imaged from an
@@ -152,7 +159,8 @@ def export(*, snapshot_id: int, kind: str, fixed: bool, waiting: bool, as_json: 
     with open_runtime() as runtime:
         with runtime.work() as work:
             origin = load_snapshot(work, SUPPORT, snapshot_id)
-            snapshot = services.export(work, SUPPORT, origin, kind, options=Options(fixed=fixed))
+            options = Options(skip_unused=not every_sector, fixed=fixed)
+            snapshot = services.export(work, SUPPORT, origin, kind, options=options)
             work.commit()
             line = services.line_of(work, snapshot)
             queue_down = work.queue_down

@@ -17,14 +17,14 @@ from flask import (
 )
 
 from portal.domain.errors import SnapportError
-from portal.domain.kinds import FACTS
+from portal.domain.kinds import Kind
 from portal.domain.lifecycle import SnapshotState
 from portal.domain.options import Options
 from portal.pages import access
 from portal.pages.history import tell
 from portal.pages.watching import Watched
 from portal.records.file import FileRole
-from portal.services import downloads, snapshots
+from portal.services import downloads, offers, snapshots
 
 blueprint = Blueprint("snapshot", __name__)
 
@@ -40,7 +40,7 @@ def show(snapshot_id: int) -> str:
         server=watched.snapshot.server,
         files=found if watched.snapshot.state is SnapshotState.DONE else [],
         images=[file for file in found if file.role is FileRole.IMAGE],
-        exports={kind: facts for kind, facts in FACTS.items() if facts.export},
+        exports=offers.exports_of(watched.snapshot),
     )
 
 
@@ -74,8 +74,12 @@ def export(snapshot_id: int) -> Response:
     origin = access.present_snapshot(snapshot_id)
     work = access.work()
     g.back = url_for("snapshot.show", snapshot_id=snapshot_id)
-    options = Options(fixed="fixed" in request.form)
-    snapshots.export(work, access.actor(), origin, request.form.get("kind", ""), options=options)
+    kind = request.form.get("kind", "")
+    options = Options(
+        skip_unused="every_sector" not in request.form,
+        fixed=kind == Kind.VHD and "fixed" in request.form,
+    )
+    snapshots.export(work, access.actor(), origin, kind, options=options)
     work.commit()
     flash(
         "The export is noted. It starts by itself when the job queue is back."

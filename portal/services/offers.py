@@ -16,6 +16,7 @@ from portal.domain.fitting import LINUX, NTFS
 from portal.domain.kinds import FACTS, Kind, KindFacts
 from portal.domain.lifecycle import JobKind, JobState, SnapshotState
 from portal.records import Job, Server, Snapshot
+from portal.records.file import FileRole
 from portal.services.inspections import layout_of
 
 if TYPE_CHECKING:
@@ -69,6 +70,21 @@ def offers(work: Work, server: Server) -> list[Offer]:
         )
         for kind, facts in FACTS.items()
     ]
+
+
+def exports_of(origin: Snapshot) -> list[Offer]:
+    """One for every export of a stored raw snapshot; what its disks held is not looked at again."""
+    return [
+        Offer(kind, facts, reason_against_export(origin, kind), Estimate())
+        for kind, facts in FACTS.items()
+        if facts.export
+    ]
+
+
+def reason_against_export(origin: Snapshot, kind: Kind) -> str | None:
+    """One sentence why the stored disks cannot become that, or None."""
+    sizes = [file.source_size for file in origin.files if file.role is FileRole.IMAGE]
+    return preflight.reason_against(kind, sizes, [])
 
 
 def reason_against(server: Server, kind: Kind) -> str | None:

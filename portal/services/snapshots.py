@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from portal.domain import exclusions, preflight
+from portal.domain import exclusions
 from portal.domain.errors import Conflict, InvalidInput, NotFound
 from portal.domain.kinds import FACTS, Kind
 from portal.domain.lifecycle import (
@@ -29,10 +29,9 @@ from portal.domain.options import Options
 from portal.queue import ANYWHERE, host_queue
 from portal.records import Account, Job, Server, Snapshot, StoreRecord
 from portal.records.declarative import now
-from portal.records.file import FileRole
 from portal.services.authority import Actor, own_snapshots
 from portal.services.moves import move_snapshot
-from portal.services.offers import reason_against
+from portal.services.offers import reason_against, reason_against_export
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -110,8 +109,7 @@ def export(
         raise InvalidInput(f"“{kind}” is no export; there are: {known}.", field="kind")
     if origin.kind is not Kind.RAW or origin.state is not SnapshotState.DONE:
         raise Conflict("Only a raw snapshot that is complete can be exported.")
-    sizes = [file.source_size for file in origin.files if file.role is FileRole.IMAGE]
-    reason = preflight.reason_against(Kind(kind), sizes, [])
+    reason = reason_against_export(origin, Kind(kind))
     if reason is not None:
         raise InvalidInput(reason, field="kind")
     server = origin.server

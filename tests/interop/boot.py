@@ -1,4 +1,4 @@
-"""Boots a raw disk in QEMU until it asks somebody to log in.
+"""Boots a disk, raw or an image file, in QEMU until it asks somebody to log in.
 
 What must always hold:
 - The disk is not written to: QEMU keeps the guest's writes in a file of its own.
@@ -40,9 +40,13 @@ class DidNotBoot(AssertionError):
     """The disk did not come up; the message ends with what its console said last."""
 
 
-def boot_to_login(disk: Path, *, seconds: float = DEADLINE_SECONDS) -> str:
-    """What the serial console said up to the login prompt. Raises `DidNotBoot`."""
-    return _watch(_machine(accelerator(), disk), LOGIN, seconds).decode(errors="replace")
+def boot_to_login(disk: Path, *, form: str = "raw", seconds: float = DEADLINE_SECONDS) -> str:
+    """What the serial console said up to the login prompt. Raises `DidNotBoot`.
+
+    `form` is the disk's format, as QEMU calls it.
+    """
+    machine = _machine(accelerator(), disk, form)
+    return _watch(machine, LOGIN, seconds).decode(errors="replace")
 
 
 @cache
@@ -56,12 +60,13 @@ def accelerator() -> str:
     return "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) and _runs_on("kvm") else "tcg"
 
 
-def _machine(accel: str, disk: Path) -> tuple[str, ...]:
+def _machine(accel: str, disk: Path, form: str = "raw") -> tuple[str, ...]:
+    drive = f"format={form},if=virtio"
     return (
         *_QEMU,
         *("-accel", accel, "-cpu", "max" if accel == "kvm" else "qemu64,-svm", "-m", "512"),
         # Commas in a QEMU option's value are doubled.
-        *("-snapshot", "-drive", f"file={str(disk).replace(',', ',,')},format=raw,if=virtio"),
+        *("-snapshot", "-drive", f"file={str(disk).replace(',', ',,')},{drive}"),
     )
 
 

@@ -12,7 +12,7 @@ from dissect.hypervisor.disk.vhd import VHD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.interop.images import DISKS, GIB, MIB, compare, make_disk, run, write
+from tests.interop.images import DISKS, GIB, MIB, compare, compare_mounted, make_disk, run, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +97,7 @@ def check(disk: Path, image: Path) -> None:
     compare(image, "vpc", disk)
     assert "Everything is Ok" in run("7z", "t", "-tvhd", image)
     run("vhdiinfo", image)
+    compare_mounted("vhdimount", image, disk)
 
 
 def whole_sectors(disk: Path, to: int = SECTOR) -> int:

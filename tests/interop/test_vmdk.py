@@ -14,7 +14,17 @@ from dissect.hypervisor.disk.vmdk import VMDK
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.interop.images import DISKS, GIB, KIB, MIB, compare, make_disk, run, write
+from tests.interop.images import (
+    DISKS,
+    GIB,
+    KIB,
+    MIB,
+    compare,
+    compare_mounted,
+    make_disk,
+    run,
+    write,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,6 +119,7 @@ def check(disk: Path, image: Path) -> None:
     run("qemu-img", "check", "-f", "vmdk", image)
     assert "Everything is Ok" in run("7z", "t", "-tvmdk", image)
     run("vmdkinfo", image)
+    compare_mounted("vmdkmount", image, disk)
 
 
 @pytest.mark.parametrize("name", DISKS)

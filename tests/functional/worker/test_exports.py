@@ -157,7 +157,7 @@ def test_the_origin_stays_while_it_is_exported_and_may_go_afterwards(
 
 
 def test_an_ova_of_several_disks(sqlite_house: House, tmp_path: Path) -> None:
-    """Of the server, and of a stored snapshot of it: the same machine, all its disks in one file."""
+    """Of the server, and of a stored snapshot of it: all disks in one file."""
     second = sqlite_house.add_disk(3 * MIB + 512)
     taken = sqlite_house.done("ova")
     origin = sqlite_house.done(options=Options(skip_unused=False))
