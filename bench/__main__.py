@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bench import inputs, storing, streaming
+from bench import exporting, inputs, storing, streaming
 from bench.clock import BenchFailed
 from bench.rows import Row, table
 from portal.domain.errors import SnapportError
@@ -34,6 +34,7 @@ TOOLS = {
     "pigz": "pigz",
     "igzip": "isal",
     "partclone.ext4": "partclone",
+    "qemu-img": "qemu-utils",
     "tar": "tar",
     "bash": "bash",
     "wc": "coreutils",
@@ -48,6 +49,21 @@ GROUPS: dict[str, tuple[tuple[str, ...], Group]] = {
     ),
     "dense": (("dense-vs-pigz",), streaming.dense),
     "sparse-stream": (("sparse-stream",), streaming.sparse),
+    "exports": (
+        (
+            "vmdk-vs-qemu-img",
+            "vmdk-size",
+            "vmdk-size-smart",
+            "qcow2-vs-qemu-img",
+            "vhd-vs-qemu-img",
+            "export-memory",
+        ),
+        exporting.debian,
+    ),
+    "sparse-exports": (
+        ("sparse-vmdk", "sparse-qcow2", "sparse-vhd", "sparse-vhdx", "sparse-ova"),
+        exporting.sparse,
+    ),
     "swift": (("swift-vs-pipeline", "unchanged", "memory-debian"), storing.debian),
     "memory": (("memory-dense", "memory-sparse"), storing.memory),
     "sparse-swift": (("sparse-swift",), storing.sparse),

@@ -1,25 +1,48 @@
-"""`python -m bench.stream DISK [--smart]`: the raw stream of a disk to nowhere, with all hashes.
+"""`python -m bench.stream DISK [--smart] [--as FORMAT]`: a disk's stream to nowhere, all hashed.
 
 The contender of the stream rows: it takes every part as the worker does, asks for its hashes, and
-drops it. With `--smart` unused space is left out, else every sector is read. Prints what it made
-as JSON.
+drops it. With `--smart` unused space is left out, else every sector is read. Prints what it made,
+and the most memory that it had, as JSON.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+import resource
+from typing import TYPE_CHECKING
 
 import snapcore
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def main(path: str, *, smart: bool) -> None:
+_UNIQUE = bytes(16)
+
+FORMATS: dict[str, Callable[[snapcore.Plan], snapcore.Stream]] = {
+    "raw": lambda plan: plan.raw_gzip(),
+    "vmdk": lambda plan: plan.vmdk(name="disk.vmdk", cid=1),
+    "vhd": lambda plan: plan.vhd(unique_id=_UNIQUE, created=0),
+    "vhdx": lambda plan: plan.vhdx(unique_id=_UNIQUE),
+    "qcow2": lambda plan: plan.qcow2(),
+    "ova": lambda plan: snapcore.ova([(plan, 1)], name="disk", ovf=b"", modified=0),
+}
+
+
+def main(path: str, form: str, *, smart: bool) -> None:
     """Stream the disk."""
-    with snapcore.Disk(path) as disk, disk.plan(skip_unused=smart).raw_gzip() as stream:
+    with snapcore.Disk(path) as disk, FORMATS[form](disk.plan(skip_unused=smart)) as stream:
         names = {part.sha256 + part.md5 for part in stream}
         summary = stream.finish()
-    print(json.dumps({"size": summary.size, "md5": summary.md5, "different_parts": len(names)}))
+    made = {"size": summary.size, "md5": summary.md5, "different_parts": len(names)}
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({**made, "memory": memory}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], smart="--smart" in sys.argv[2:])
+    parser = argparse.ArgumentParser(prog="python -m bench.stream", description=__doc__)
+    parser.add_argument("disk")
+    parser.add_argument("--smart", action="store_true")
+    parser.add_argument("--as", dest="form", choices=FORMATS, default="raw")
+    chosen = parser.parse_args()
+    main(chosen.disk, chosen.form, smart=chosen.smart)

@@ -156,9 +156,10 @@ def _speed(
     )
 
 
-def stream(disk: Path, *, smart: bool = False) -> Timed:
-    """The raw stream of a disk to nowhere, by a program of its own."""
-    return run([sys.executable, "-m", "bench.stream", str(disk), *(["--smart"] if smart else [])])
+def stream(disk: Path, *, smart: bool = False, form: str = "raw") -> Timed:
+    """The stream of a disk to nowhere in that format, by a program of its own."""
+    options = ["--as", form, *(["--smart"] if smart else [])]
+    return run([sys.executable, "-m", "bench.stream", str(disk), *options])
 
 
 def _to_nowhere(command: str) -> Timed:

@@ -113,12 +113,7 @@ impl Ova {
         self.sums.push('\n');
     }
 
-    fn put_file<O: Outlet>(
-        &self,
-        name: &str,
-        content: &[u8],
-        parts: &mut Cutter<O>,
-    ) -> Result<()> {
+    fn put_file<O: Outlet>(&self, name: &str, content: &[u8], parts: &mut Cutter<O>) -> Result<()> {
         parts.write(&tar::header(name, content.len() as u64, self.machine.modified))?;
         parts.write(content)?;
         parts.write(tar::padding(content.len()))

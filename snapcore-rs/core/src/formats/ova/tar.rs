@@ -50,3 +50,34 @@ fn number(value: u64) -> [u8; 12] {
 pub(super) fn padding(length: usize) -> &'static [u8] {
     &[0; BLOCK][..length.next_multiple_of(BLOCK) - length]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_sizes_are_octal_and_large_ones_bytes() {
+        assert_eq!(&header("a", 0o1234, 1)[SIZE..SIZE + 12], b"00000001234\0");
+        assert_eq!(&header("a", MOST_OCTAL - 1, 1)[SIZE..SIZE + 12], b"77777777777\0");
+        let large = header("a", MOST_OCTAL, 1);
+        assert_eq!(large[SIZE..SIZE + 12], [0x80, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]);
+        let largest = header("a", u64::MAX, 1);
+        assert_eq!(largest[SIZE..SIZE + 4], [0x80, 0, 0, 0]);
+        assert_eq!(largest[SIZE + 4..SIZE + 12], [0xff; 8]);
+    }
+
+    #[test]
+    fn the_sum_is_of_all_bytes_with_blanks_in_its_place() {
+        let mut made = header("machine-disk1.vmdk", 9 << 30, 1_790_000_000);
+        let told = u32::from_str_radix(str::from_utf8(&made[SUM..SUM + 6]).unwrap(), 8).unwrap();
+        made[SUM..SUM + 8].fill(b' ');
+        assert_eq!(told, made.iter().map(|&byte| u32::from(byte)).sum::<u32>());
+    }
+
+    #[test]
+    fn files_are_filled_up_to_whole_blocks() {
+        for (length, expected) in [(0, 0), (1, 511), (511, 1), (512, 0), (513, 511)] {
+            assert_eq!(padding(length).len(), expected);
+        }
+    }
+}
