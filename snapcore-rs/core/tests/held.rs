@@ -185,7 +185,7 @@ fn joined_disks_each_begin_with_a_frame() {
         assert_eq!(place.start % FRAME_SIZE as u64, 0);
         assert_eq!(place.end - place.start, size);
         let data: Vec<_> = extents.data_in(place.clone()).collect();
-        assert_eq!(data, [place.clone()]);
+        assert_eq!(data, std::slice::from_ref(&place));
         let mut bytes = vec![0; usize::try_from(size).unwrap()];
         joined.read(place.start, &mut bytes).unwrap();
         assert!(bytes.iter().all(|&byte| byte == fill));
