@@ -43,6 +43,9 @@ _START_SECONDS = 180
 _COMMAND_SECONDS = 600
 _LOOK_SECONDS = 0.2
 _ANSWER_MOST = 256 * 1024
+_SUBVOLUMES = 100
+"""Looked into for the root of a system."""
+_SUBVOLUME = re.compile(r"^ *btrfssubvolume_path: (.+)$", re.MULTILINE)
 _FIELD = re.compile(r"^(bfree|blocks|frsize): (\d+)$", re.MULTILINE)
 
 
@@ -181,6 +184,12 @@ class GuestView:
             return None
         return self._guest.ask("cat", "/etc/fstab")
 
+    def subvolumes(self) -> list[str]:
+        """Of a btrfs that is mounted at /: its subvolumes in the uppermost folder, by name."""
+        told = self._guest.ask("btrfs-subvolume-list", "/") or ""
+        names = {name for name in _SUBVOLUME.findall(told) if "/" not in name}
+        return sorted(name for name in names if fstab.is_subvolume(name))[:_SUBVOLUMES]
+
     def is_plain_folder(self, path: str) -> bool:
         """Whether it is a folder, without a link on the way."""
         names = path.strip("/").split("/")
@@ -291,7 +300,12 @@ class GuestReading:
         if not self._ended:
             log.error("tar failed in libguestfs", said=self._guest.last_words())
             raise DiskUnavailable(_ENDED)
-        self.result = {"flags": [], "sockets": [], "counts": "not told by libguestfs"}
+        self.result = {
+            "flags": [],
+            "sockets": [],
+            "subvolumes": [],
+            "counts": "not told by libguestfs",
+        }
 
 
 def _quoted(word: str) -> str:

@@ -56,9 +56,14 @@ class Mounter:
         _run(["umount", str(at)])
 
     def _mount_replayed(self, volume: dict[str, Any], at: Path, command: list[str]) -> None:
-        overlay = self._overlay(volume["path"])
-        window = ["--offset", str(volume["start"]), "--sizelimit", str(volume["length"])]
-        loop = _run(["losetup", "--find", "--show", *window, str(overlay)]).strip()
+        overlay = str(self._overlay(volume["path"]))
+        start, length = str(volume["start"]), str(volume["length"])
+        # Another subvolume of the same btrfs: the kernel takes it from the same device only.
+        there = ["losetup", "--associated", overlay, "--offset", start]
+        loop = _run([*there, "--noheadings", "--output", "NAME"]).strip()
+        if not loop:
+            window = ["--offset", start, "--sizelimit", length]
+            loop = _run(["losetup", "--find", "--show", *window, overlay]).strip()
         try:
             _run([*command, loop, str(at)])
         finally:

@@ -77,5 +77,6 @@ def _machine(
         "fstab": reading.report["fstab"],
         "noted": reading.result["counts"],
         "sockets": reading.result["sockets"],
+        "subvolumes": reading.result["subvolumes"],
         "tables": tables,
     }

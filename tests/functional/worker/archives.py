@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from portal.records import Snapshot
     from tests.functional.worker.house import House
 
+BTRFS_DISK = 500 * MIB
+BTRFS = (MIB, BTRFS_DISK - MIB)
+"""Where the partition lies on it."""
 ROOT_FSTAB = "UUID={root} / ext4 errors=remount-ro 0 1\n"
 UNPACK = (
     *("tar", "--extract", "--xattrs", "--xattrs-include=*.*", "--acls", "--selinux"),
@@ -89,6 +92,49 @@ def of_a_running_server(disk: Path, folder: Path) -> dict[bytes, tuple]:
             os.fsync(file.fileno())
         disk.write_bytes(running.read_bytes())
         return describe(at)
+
+
+def make_btrfs_server(disk: Path, folder: Path) -> dict[bytes, tuple]:
+    """As installers lay it out: the root is a subvolume, /home another, one more lies in the root.
+
+    What stands in the uppermost folder is no file of the server. The result is what it sees.
+    """
+    linux.partitioned(disk, BTRFS_DISK, "label: dos\n2048,,83,*\n")
+    with linux.loop(disk, *BTRFS) as device:
+        uuid = linux.make_file_system("btrfs", device)
+        with linux.mounted(device, folder / "top") as top:
+            for name in ("@", "@home", "@old"):
+                linux.run("btrfs", "subvolume", "create", top / name)
+            (top / "in no subvolume").write_text("not seen\n")
+            (top / "@home/bob").mkdir()
+            (top / "@home/bob/file").write_text("bob's\n")
+            root = top / "@"
+            linux.make_tree(
+                root,
+                f"UUID={uuid} / btrfs defaults,subvol=/@ 0 0\n"
+                f"UUID={uuid} /home btrfs defaults,subvol=@home 0 0\n",
+            )
+            (root / "var/lib").mkdir()
+            linux.run("btrfs", "subvolume", "create", root / "var/lib/machines")
+            (root / "var/lib/machines/one").write_text("in a subvolume of the root\n")
+            linux.run("btrfs", "subvolume", "create", root / "var/lib/machines/inner")
+            (root / "var/lib/machines/inner/two").write_text("deeper\n")
+            (root / ".snapshots").mkdir()
+            linux.run("btrfs", "subvolume", "snapshot", "-r", root, root / ".snapshots/1")
+            # A system of before, by its own word not the root.
+            (top / "@old/etc").mkdir()
+            (top / "@old/usr").mkdir()
+            (top / "@old/etc/fstab").write_text((root / "etc/fstab").read_text())
+        with (
+            linux.mounted(device, folder / "seen", "-o", "subvol=@") as at,
+            linux.mounted(device, at / "home", "-o", "subvol=@home"),
+        ):
+            return describe(at)
+
+
+def without_copies(tree: dict[bytes, tuple]) -> dict[bytes, tuple]:
+    """A tree without what was left out of it by `/.snapshots`."""
+    return {path: entry for path, entry in tree.items() if not path.startswith(b"/.snapshots/")}
 
 
 def left_over(disk: Path) -> list[str]:

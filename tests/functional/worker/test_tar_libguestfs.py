@@ -13,10 +13,12 @@ from tests.disks import linux
 from tests.disks.linux import MIB
 from tests.functional.worker.archives import (
     describe,
+    make_btrfs_server,
     nothing_left,
     of_a_running_server,
     one_partition,
     unpack,
+    without_copies,
 )
 from tests.functional.worker.house import make_house
 
@@ -83,3 +85,14 @@ def test_libguestfs_refuses_what_it_cannot_mount(guarded_house: House) -> None:
     assert taken.error == (
         "No Linux system was found on this server's disks: take a raw snapshot instead."
     )
+
+
+def test_libguestfs_finds_the_root_among_subvolumes(
+    guarded_house: House, tmp_path: Path, unpacked: Path
+) -> None:
+    tree = make_btrfs_server(guarded_house.disk, tmp_path)
+    taken = guarded_house.done("tar", Options(exclude=("/.snapshots",)))
+    unpack(guarded_house, taken, unpacked)
+    back = describe(unpacked)
+    assert without_copies(back) == without_copies(tree)
+    nothing_left(guarded_house.disk)
