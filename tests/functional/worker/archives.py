@@ -78,6 +78,23 @@ def one_partition(disk: Path, folder: Path, fstab: str = ROOT_FSTAB) -> dict[byt
             return describe(root)
 
 
+def of_a_running_server_on_xfs(disk: Path, folder: Path) -> dict[bytes, tuple]:
+    """As `of_a_running_server`, on XFS."""
+    running = folder / "running.raw"
+    [(start, length)] = linux.partitioned(running, 500 * MIB, "label: dos\n2048,,83,*\n")
+    with linux.loop(running, start, length) as device:
+        uuid = linux.make_file_system("xfs", device)
+        with linux.mounted(device, folder / "root") as at:
+            linux.make_tree(at, f"UUID={uuid} / xfs defaults 0 0\n")
+        with linux.mounted(device, folder / "root") as at:
+            with (at / "etc/fresh").open("wb") as file:
+                file.write(b"fsynced a moment ago\n")
+                file.flush()
+                os.fsync(file.fileno())
+            disk.write_bytes(running.read_bytes())
+            return describe(at)
+
+
 def of_a_running_server(disk: Path, folder: Path) -> dict[bytes, tuple]:
     """The tree on a disk that was copied while it was mounted, just after a file was written."""
     running = folder / "running.raw"
@@ -139,11 +156,9 @@ def without_copies(tree: dict[bytes, tuple]) -> dict[bytes, tuple]:
 
 def left_over(disk: Path) -> list[str]:
     """Mounts in any namespace, loop devices and processes that have to do with the disk."""
-    found = [
-        line
-        for line in linux.run("losetup", "--list", "--noheadings", "--output", "BACK-FILE").split()
-        if line == str(disk) or "/scratch/" in line
-    ]
+    told = linux.run("losetup", "--list", "--noheadings", "--raw", "--output", "BACK-FILE")
+    # A file of a namespace that is gone is shown as the root of what it was in.
+    found = [line for line in told.splitlines() if line in {str(disk), "/"} or "/scratch/" in line]
     for process in Path("/proc").glob("[0-9]*"):
         try:
             mounts = (process / "mountinfo").read_text()

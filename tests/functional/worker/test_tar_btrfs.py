@@ -10,10 +10,10 @@ from portal.domain.options import Options
 from tests.disks import linux
 from tests.functional.worker.archives import (
     BTRFS,
-    BTRFS_DISK,
     describe,
     make_btrfs_server,
     nothing_left,
+    of_a_running_server_on_xfs,
     unpack,
     without_copies,
 )
@@ -76,19 +76,7 @@ def test_a_running_server_on_btrfs(sqlite_house: House, tmp_path: Path, unpacked
 
 def test_xfs(sqlite_house: House, tmp_path: Path, unpacked: Path) -> None:
     """A running server's: its log is replayed."""
-    running = tmp_path / "running.raw"
-    linux.partitioned(running, BTRFS_DISK, "label: dos\n2048,,83,*\n")
-    with linux.loop(running, *BTRFS) as device:
-        uuid = linux.make_file_system("xfs", device)
-        with linux.mounted(device, tmp_path / "root") as at:
-            linux.make_tree(at, f"UUID={uuid} / xfs defaults 0 0\n")
-        with linux.mounted(device, tmp_path / "root") as at:
-            with (at / "etc/fresh").open("wb") as file:
-                file.write(b"fsynced a moment ago\n")
-                file.flush()
-                os.fsync(file.fileno())
-            sqlite_house.disk.write_bytes(running.read_bytes())
-            tree = describe(at)
+    tree = of_a_running_server_on_xfs(sqlite_house.disk, tmp_path)
     taken = sqlite_house.done("tar")
     unpack(sqlite_house, taken, unpacked)
     assert describe(unpacked) == tree

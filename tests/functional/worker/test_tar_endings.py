@@ -11,7 +11,12 @@ import pytest
 from portal.domain.lifecycle import SnapshotState
 from tests.disks import linux
 from tests.disks.linux import MIB
-from tests.functional.worker.archives import nothing_left, of_a_running_server, one_partition
+from tests.functional.worker.archives import (
+    nothing_left,
+    of_a_running_server,
+    of_a_running_server_on_xfs,
+    one_partition,
+)
 from worker.filesystems.scratch import clear_leftovers, scratch
 
 if TYPE_CHECKING:
@@ -34,7 +39,7 @@ def test_a_file_that_cannot_be_read_fails_all(sqlite_house: House, tmp_path: Pat
     nothing_left(sqlite_house.disk)
 
 
-@pytest.mark.parametrize("make", [one_partition, of_a_running_server])
+@pytest.mark.parametrize("make", [one_partition, of_a_running_server, of_a_running_server_on_xfs])
 def test_nothing_stays_after_a_kill(sqlite_house: House, tmp_path: Path, make: Any) -> None:
     """SIGKILL in the middle of the archive; with an overlay and its daemon, and without."""
     (tmp_path / "folder").mkdir()
