@@ -156,16 +156,17 @@ def without_copies(tree: dict[bytes, tuple]) -> dict[bytes, tuple]:
 
 def left_over(disk: Path) -> list[str]:
     """Mounts in any namespace, loop devices and processes that have to do with the disk."""
+    scratch = f"{disk.parent}/scratch/"
     told = linux.run("losetup", "--list", "--noheadings", "--raw", "--output", "BACK-FILE")
     # A file of a namespace that is gone is shown as the root of what it was in.
-    found = [line for line in told.splitlines() if line in {str(disk), "/"} or "/scratch/" in line]
+    found = [line for line in told.splitlines() if line in {str(disk), "/"} or scratch in line]
     for process in Path("/proc").glob("[0-9]*"):
         try:
             mounts = (process / "mountinfo").read_text()
             command = (process / "cmdline").read_text()
         except OSError:
             continue  # it has ended
-        if "/scratch/" in mounts or "worker.filesystems" in command or "/scratch/" in command:
+        if scratch in mounts or "worker.filesystems" in command or scratch in command:
             found.append(f"{process.name} {command}")
     return found
 
