@@ -43,8 +43,8 @@ class Settings(BaseSettings):
     """How often the reaper looks for leases that ran out; with the lease, under 60 s."""
     reader: Literal["kernel", "libguestfs"] = "kernel"
     """Who reads the file systems of tar snapshots: the host's kernel, or a machine of its own."""
-    reader_kvm: bool = False
-    """libguestfs may use KVM: set it where guests were seen to run."""
+    reader_kvm: Literal["probe", "yes", "no"] = "probe"
+    """Whether libguestfs uses KVM; a probe boots a machine, once after each boot of the host."""
     sign_in_limit: str = "10 per minute; 100 per hour"
     log_json: bool = False
 

@@ -21,8 +21,9 @@ SUGGESTED = (
     "/var/tmp",  # noqa: S108
     "/swapfile",
     "/swap.img",
+    "/.snapshots",  # of btrfs, by snapper: whole systems
 )
-"""What systems make anew by themselves; the form begins with these."""
+"""What systems make anew by themselves, or keep twice; the form begins with these."""
 MOST = 100
 LONGEST = 1000
 

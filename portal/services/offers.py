@@ -131,7 +131,8 @@ def _newest(work: Work, kind: Kind | None, where: object) -> Snapshot | None:
         .limit(1)
     )
     if kind is not None:
-        query = query.where(Snapshot.kind == kind)
+        # A compressed archive tells nothing of the size of one that is not.
+        query = query.where(Snapshot.kind == kind, Snapshot.options.not_like('%"gzip":true%'))
     return work.session.scalars(query).one_or_none()
 
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker.filesystems.loops import Loop
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,16 +30,16 @@ def run(*command: str | Path, text: str | None = None) -> str:
 
 
 @contextmanager
-def loop(disk: Path, start: int = 0, length: int | None = None) -> Iterator[str]:
-    """A stretch of the disk as a loop device."""
-    window = ["--offset", str(start)]
-    if length is not None:
-        window += ["--sizelimit", str(length)]
-    device = run("losetup", "--find", "--show", *window, disk).strip()
+def loop(disk: Path, start: int = 0, length: int = 0) -> Iterator[str]:
+    """A stretch of the disk as a loop device; 0 is all that follows.
+
+    It is held open: losetup lets go of it, and somebody else may clear it before it is mounted.
+    """
+    device = Loop(str(disk), start=start, length=length)
     try:
-        yield device
+        yield device.path
     finally:
-        run("losetup", "--detach", device)
+        device.close()
 
 
 @contextmanager

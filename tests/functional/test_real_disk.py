@@ -158,7 +158,7 @@ def _sign_in(portal: Snapport, page: Page) -> None:
 
 def _take_and_watch(page: Page) -> None:
     """Click, and look on while the page brings itself from waiting to done."""
-    page.get_by_role("radio", name=re.compile(r"\braw\b", re.IGNORECASE)).check()
+    page.get_by_role("radio", name=re.compile("^Raw image")).check()
     page.get_by_role("checkbox", name="Every sector").check()
     page.get_by_role("button", name="Take snapshot").click()
     line = page.locator("[id^=snapshot-][role=row]")

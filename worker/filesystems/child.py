@@ -14,11 +14,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from worker.filesystems import fstab, notes
+from worker.filesystems import fstab, notes, subvolumes
 from worker.filesystems.kernel import KernelView
 from worker.filesystems.tree import RAW, Refused, Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TAR = (
     *("tar", "--create", "--file=-", "--format=posix", "--sort=name", "--numeric-owner"),
@@ -27,6 +30,8 @@ _TAR = (
     "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
     *("--anchored", "--wildcards"),
 )
+_MEMBERS = ("--null", "--verbatim-files-from", "--files-from=-")
+"""Behind the patterns: tar applies those to what follows only."""
 _APART = ("setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child")
 """tar writes its process number into the names of sparse files: here it is always 1."""
 _RIGHTS = ("--bounding-set", "-all,+dac_read_search,+sys_admin", "--no-new-privs")
@@ -64,10 +69,13 @@ def main(report_fd: int) -> int:
 def _archive(root: Path, tree: Tree, exclude: list[str]) -> dict[str, Any]:
     """Write the archive to the standard output; how that ended, and what tar cannot keep."""
     patterns = [f"--exclude={pattern}" for pattern in tree.patterns(exclude)]
+    nested = list(_subvolumes(os.fsencode(root), tree, exclude))
+    members = [f".{path}".rstrip("/").encode() for path in tree.mount_points]
+    members += [b"." + path for path in nested]
     done = subprocess.run(  # noqa: S603
-        [*_APART, "setpriv", *_RIGHTS, *_TAR, *patterns, *tree.members],
+        [*_APART, "setpriv", *_RIGHTS, *_TAR, *patterns, *_MEMBERS],
         cwd=root,
-        stdin=subprocess.DEVNULL,
+        input=b"\0".join(members),
         stderr=subprocess.PIPE,
         check=False,
     )
@@ -75,7 +83,19 @@ def _archive(root: Path, tree: Tree, exclude: list[str]) -> dict[str, Any]:
     os.close(1)
     said = [line[:_LINE] for line in done.stderr.decode(errors="replace").splitlines()]
     told = [line for line in said if "socket ignored" not in line]
-    return {"exit": done.returncode, "said": told[-_SAID:], **notes.walk(os.fsencode(root))}
+    return {
+        "exit": done.returncode,
+        "said": told[-_SAID:],
+        "subvolumes": [notes.shown(path) for path in nested[: notes.MOST]],
+        **notes.walk(os.fsencode(root)),
+    }
+
+
+def _subvolumes(root: bytes, tree: Tree, exclude: list[str]) -> Iterator[bytes]:
+    """Those of the mounted file systems, but for what is mounted itself or left out."""
+    leave = {os.fsencode(path.rstrip("/")) for path in [*tree.mount_points, *exclude]}
+    for path in tree.mount_points_of("btrfs"):
+        yield from subvolumes.below(root, os.fsencode(path), leave)
 
 
 if __name__ == "__main__":

@@ -75,10 +75,21 @@ def _subvolume(options: list[str]) -> str:
     for option in options:
         name, _, value = option.partition("=")
         if name in {"subvol", "subvolid"}:
-            if not _SUBVOLUME.fullmatch(value):
+            if not is_subvolume(value):
                 raise Unusable("The server's /etc/fstab names a subvolume in an unusual way.")
             return f"{name}={value}"
     return ""
+
+
+def is_subvolume(name: str) -> bool:
+    """Whether the name can stand in a mount option as it is."""
+    return _SUBVOLUME.fullmatch(name) is not None
+
+
+def plain(subvolume: str) -> str:
+    """`subvol=/@` as `subvol=@`, to be compared."""
+    name, _, value = subvolume.partition("=")
+    return f"{name}={value.strip('/')}"
 
 
 def _unescaped(field: str) -> str:

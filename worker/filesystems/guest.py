@@ -2,9 +2,6 @@
 
 A crafted file system may break the kernel that mounts it; here that is the kernel of a virtual
 machine that holds nothing else. It is slower: the machine has to start (15 to 30 s without KVM).
-
-What must always hold: guestfish, and the machine below it, end with the job, however that ends; a
-command's answer is told from what a disk says by a word that was made up for that command.
 """
 
 from __future__ import annotations
@@ -12,11 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-import secrets
-import select
-import subprocess
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Self
 
 import snapcore
@@ -24,9 +17,9 @@ import structlog
 
 from portal.domain.errors import DiskUnavailable, SnapportError, Unsuitable
 from worker.filesystems import fstab, notes
+from worker.filesystems.guestfish import Failed, Guestfish
 from worker.filesystems.reading import TarStream
 from worker.filesystems.tree import RAW, NotMounted, Refused, Tree
-from worker.kinds.threads import COMPRESSION_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,115 +32,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _ENDED = "The server's files could not be read to the end, so the snapshot was stopped."
-_START_SECONDS = 180
-_COMMAND_SECONDS = 600
-_LOOK_SECONDS = 0.2
-_ANSWER_MOST = 256 * 1024
+_SUBVOLUMES = 100
+"""Looked into for the root of a system."""
+_SUBVOLUME = re.compile(r"^ *btrfssubvolume_path: (.+)$", re.MULTILINE)
 _FIELD = re.compile(r"^(bfree|blocks|frsize): (\d+)$", re.MULTILINE)
-
-
-class Failed(Exception):
-    """guestfish refused a command, or ended."""
-
-
-class Guestfish:
-    """A guestfish with these disks. A context manager."""
-
-    def __init__(
-        self, disks: Sequence[str], scratch: Path, heartbeat: Heartbeat, *, kvm: bool
-    ) -> None:
-        self._heartbeat = heartbeat
-        self._said = (scratch / "guestfish.log").open("w+b")
-        self._answers, answers = os.pipe()
-        self._process = subprocess.Popen(  # noqa: S603
-            [
-                *("setpriv", "--pdeathsig", "KILL", "guestfish", "--ro"),
-                # Never guessed from the content: a raw disk may begin as a qcow2 that names files.
-                *(word for disk in disks for word in ("--format=raw", "--add", disk)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=answers,
-            stderr=self._said,
-            env={
-                "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "HOME": str(scratch),
-                "LC_ALL": "C.UTF-8",
-                "LIBGUESTFS_BACKEND": "direct",
-                "LIBGUESTFS_TMPDIR": str(scratch),
-                **({} if kvm else {"LIBGUESTFS_BACKEND_SETTINGS": "force_tcg"}),
-            },
-        )
-        os.close(answers)
-        self._answer = b""
-
-    def start(self) -> None:
-        """Start the machine. Raises `Failed`."""
-        if self.ask("run", seconds=_START_SECONDS) is None:
-            raise Failed("libguestfs did not start")
-
-    def close(self) -> None:
-        """End guestfish and the machine."""
-        self._process.kill()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        self._process.wait()
-
-    def let_go(self) -> None:
-        """Close what is read of it, once nobody does."""
-        os.close(self._answers)
-        self._said.close()
-
-    def ask(self, *words: str, seconds: float = _COMMAND_SECONDS) -> str | None:
-        """A command's output; None where it failed."""
-        self.tell(*words)
-        return self.hear(seconds=seconds)
-
-    def tell(self, *words: str) -> None:
-        """Give a command, without waiting for it."""
-        mark = secrets.token_hex(16)
-        self._marks = (f"{mark} begins\n".encode(), f"{mark} ends\n".encode())
-        command = " ".join([words[0], *map(_quoted, words[1:])])
-        # A command that fails ends a script, but one behind a minus sign only says so: what it
-        # said stands in the log, from where it was.
-        self._before = self._said_so_far()
-        script = f"echo {_quoted(mark + ' begins')}\n-{command}\necho {_quoted(mark + ' ends')}\n"
-        stdin = self._process.stdin
-        if stdin is None:
-            raise Failed("guestfish is closed")
-        try:
-            stdin.write(script.encode())
-            stdin.flush()
-        except BrokenPipeError as error:
-            raise Failed("guestfish has ended") from error
-
-    def hear(self, *, seconds: float) -> str | None:
-        """The output of the command that was told; None where it failed. Raises `Failed`."""
-        begins, ends = self._marks
-        deadline = time.monotonic() + seconds
-        while ends not in self._answer:
-            self._heartbeat.check()
-            ready, _, _ = select.select([self._answers], [], [], _LOOK_SECONDS)
-            if not ready and time.monotonic() < deadline:
-                continue
-            heard = os.read(self._answers, 65536) if ready else b""
-            if not heard:
-                raise Failed(self.last_words())
-            self._answer += heard
-            if len(self._answer) > _ANSWER_MOST:
-                raise Failed("an answer is too long")
-        output, _, self._answer = self._answer.partition(ends)
-        self._said.seek(self._before)
-        complaints = self._said.read().splitlines()
-        failed = any(not line.startswith(b"libguestfs: warning") for line in complaints)
-        return None if failed else output.partition(begins)[2].decode(errors="replace")
-
-    def last_words(self) -> str:
-        """What it complained of, for the log."""
-        self._said.seek(0)
-        return self._said.read()[-2000:].decode(errors="replace")
-
-    def _said_so_far(self) -> int:
-        return os.fstat(self._said.fileno()).st_size
 
 
 class GuestView:
@@ -180,6 +68,12 @@ class GuestView:
         if size is None or int(size) > fstab.MOST_BYTES:
             return None
         return self._guest.ask("cat", "/etc/fstab")
+
+    def subvolumes(self) -> list[str]:
+        """Of a btrfs that is mounted at /: its subvolumes in the uppermost folder, by name."""
+        told = self._guest.ask("btrfs-subvolume-list", "/") or ""
+        names = {name for name in _SUBVOLUME.findall(told) if "/" not in name}
+        return sorted(name for name in names if fstab.is_subvolume(name))[:_SUBVOLUMES]
 
     def is_plain_folder(self, path: str) -> bool:
         """Whether it is a folder, without a link on the way."""
@@ -259,7 +153,7 @@ class GuestReading:
             self._writer.join()
         self._guest.let_go()
 
-    def archive(self, exclude: Sequence[str], *, gzip: bool) -> TarStream:
+    def archive(self, exclude: Sequence[str], *, gzip: bool, threads: int) -> TarStream:
         """Start the archive."""
         options = ["numericowner:true", "xattrs:true", "selinux:true", "acls:true"]
         patterns = self._tree.patterns(exclude)
@@ -267,7 +161,7 @@ class GuestReading:
             options.append("excludes:" + " ".join(_spaced(pattern) for pattern in patterns))
         reading, writing = os.pipe()
         try:
-            stream = snapcore.pipe(reading, gzip=gzip, threads=COMPRESSION_THREADS)
+            stream = snapcore.pipe(reading, gzip=gzip, threads=threads)
         finally:
             os.close(reading)
         self._guest.tell("tar-out", "/", f"/proc/{os.getpid()}/fd/{writing}", *options)
@@ -291,12 +185,12 @@ class GuestReading:
         if not self._ended:
             log.error("tar failed in libguestfs", said=self._guest.last_words())
             raise DiskUnavailable(_ENDED)
-        self.result = {"flags": [], "sockets": [], "counts": "not told by libguestfs"}
-
-
-def _quoted(word: str) -> str:
-    """A word that guestfish takes as one, whatever it holds."""
-    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        self.result = {
+            "flags": [],
+            "sockets": [],
+            "subvolumes": [],
+            "counts": "not told by libguestfs",
+        }
 
 
 def _spaced(pattern: str) -> str:

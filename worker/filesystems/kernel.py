@@ -7,11 +7,15 @@ import stat
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from worker.filesystems import fstab, notes
+from worker.filesystems import fstab, notes, subvolumes
 from worker.filesystems.mounts import Mounter
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_SUBVOLUMES = 100
+"""Looked into for the root of a system."""
 
 
 class KernelView:
@@ -36,6 +40,13 @@ class KernelView:
     def fstab(self) -> str | None:
         """The text of /etc/fstab, where this is the root of a Linux system."""
         return _fstab_of(self.root)
+
+    def subvolumes(self) -> list[str]:
+        """Of a btrfs that is mounted at /: its subvolumes in the uppermost folder, by name."""
+        names = (
+            name.decode(errors="replace") for name in subvolumes.directly_in(os.fsencode(self.root))
+        )
+        return sorted(name for name in names if fstab.is_subvolume(name))[:_SUBVOLUMES]
 
     def is_plain_folder(self, path: str) -> bool:
         """Whether it is a folder, without a link on the way."""

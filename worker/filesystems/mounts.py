@@ -6,6 +6,10 @@ their last user; the storage daemon dies with its parent.
 A file system is mounted from its disk. One that first has to replay its journal cannot be: the disk
 is read-only. It is mounted from an overlay, a file that QEMU's storage daemon makes of the disk and
 of a qcow2 that takes what is written.
+
+The daemon has a mount namespace of its own, in which its file alone is mounted. If it were in the
+child's, it could be the last there, and unmount at its own end what only it can serve: that hangs,
+and with it everybody who calls sync(2).
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from worker.filesystems.loops import Loop
 from worker.filesystems.tree import NotMounted
 
 _OPTIONS = "ro,nosuid,nodev,noexec"
@@ -29,7 +34,8 @@ class Mounter:
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
-        self._overlays: dict[str, Path] = {}
+        self._overlays: dict[str, str] = {}
+        self._loops: dict[tuple[str, int], Loop] = {}
         self._daemons: list[subprocess.Popen[bytes]] = []
         self.replayed: list[str] = []
 
@@ -57,16 +63,17 @@ class Mounter:
 
     def _mount_replayed(self, volume: dict[str, Any], at: Path, command: list[str]) -> None:
         overlay = self._overlay(volume["path"])
-        window = ["--offset", str(volume["start"]), "--sizelimit", str(volume["length"])]
-        loop = _run(["losetup", "--find", "--show", *window, str(overlay)]).strip()
-        try:
-            _run([*command, loop, str(at)])
-        finally:
-            # While it is in use this only says: clear it with the last user.
-            _run(["losetup", "--detach", loop])
+        # Another subvolume of the same btrfs: the kernel takes it from the same device only.
+        key = (overlay, volume["start"])
+        if key not in self._loops:
+            try:
+                self._loops[key] = Loop(overlay, start=volume["start"], length=volume["length"])
+            except OSError as error:
+                raise NotMounted(f"loop device: {error}") from error
+        _run([*command, self._loops[key].path, str(at)])
 
-    def _overlay(self, disk: str) -> Path:
-        """The disk as a file that can be written to."""
+    def _overlay(self, disk: str) -> str:
+        """The disk as a file that can be written to, seen from here."""
         if disk in self._overlays:
             return self._overlays[disk]
         number = len(self._overlays) + 1
@@ -79,7 +86,8 @@ class Mounter:
         below = f"driver=raw,node-name=disk,read-only=on,file.driver={_driver(disk)}"
         daemon = subprocess.Popen(  # noqa: S603
             [
-                *("setpriv", "--pdeathsig", "KILL", "qemu-storage-daemon"),
+                *("setpriv", "--pdeathsig", "KILL"),
+                *("unshare", "--mount", "--propagation", "private", "qemu-storage-daemon"),
                 *("--blockdev", f"{below},file.filename={_escaped(disk)}"),
                 *("--blockdev", f"{above},file.filename={_escaped(str(changes))}"),
                 "--export",
@@ -95,8 +103,8 @@ class Mounter:
             if daemon.poll() is not None or time.monotonic() > ends:
                 raise NotMounted("The storage daemon did not start.")
             time.sleep(0.02)
-        self._overlays[disk] = export
-        return export
+        self._overlays[disk] = f"/proc/{daemon.pid}/root{export}"
+        return self._overlays[disk]
 
 
 def _driver(disk: str) -> str:

@@ -37,23 +37,28 @@ _LETTERS = {
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
+def shown(path: bytes) -> str:
+    """A path for snapshot.json."""
+    return path.decode("utf-8", "backslashreplace")
+
+
 def walk(root: bytes) -> dict[str, Any]:
     """The flags and sockets below a folder, by paths from it on."""
     flags: list[tuple[str, str]] = []
     sockets: list[str] = []
     counts = {"flags": 0, "sockets": 0}
     for path, kind in _entries(root):
-        shown = path[len(root) :].decode("utf-8", "backslashreplace") or "/"
+        name = shown(path[len(root) :]) or "/"
         if stat.S_ISSOCK(kind):
             counts["sockets"] += 1
             if len(sockets) < MOST:
-                sockets.append(shown)
+                sockets.append(name)
         elif stat.S_ISREG(kind) or stat.S_ISDIR(kind):
             letters = _flags(path)
             if letters:
                 counts["flags"] += 1
                 if len(flags) < MOST:
-                    flags.append((shown, letters))
+                    flags.append((name, letters))
     return {"flags": sorted(flags), "sockets": sorted(sockets), "counts": counts}
 
 

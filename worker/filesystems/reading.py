@@ -17,7 +17,6 @@ import snapcore
 import structlog
 
 from portal.domain.errors import DiskUnavailable, Unsuitable
-from worker.kinds.threads import COMPRESSION_THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +29,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _ENDED = "The server's files could not be read to the end, so the snapshot was stopped."
+_NOT_BEGUN = (
+    "The server's host is not set up to open file systems: take a raw snapshot instead, or ask"
+    " support."
+)
 _LOOK_SECONDS = 0.2
 _LINE_MOST = 16 * 1024 * 1024
 """Bytes of an answer: two lists of 10,000 paths, and room."""
@@ -63,14 +66,15 @@ class Reading:
             os.close(told)
             os.close(archive)
         self._buffer = b""
-        self._tell({"scratch": str(scratch), "volumes": [one.as_json() for one in volumes]})
+        self._asked = {"scratch": str(scratch), "volumes": [one.as_json() for one in volumes]}
         self.report: dict[str, Any] = {}
         self.result: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         """Wait until all is mounted. Raises `Unsuitable`."""
         try:
-            self.report = self._answer()
+            self._tell(self._asked, _NOT_BEGUN)
+            self.report = self._answer(_NOT_BEGUN)
             self._check_refusal()
         except BaseException:
             self.close()
@@ -97,9 +101,9 @@ class Reading:
                 os.close(end)
         self._answers = self._archive = -1
 
-    def archive(self, exclude: Sequence[str], *, gzip: bool) -> TarStream:
+    def archive(self, exclude: Sequence[str], *, gzip: bool, threads: int) -> TarStream:
         """Start the archive."""
-        stream = snapcore.pipe(self._archive, gzip=gzip, threads=COMPRESSION_THREADS)
+        stream = snapcore.pipe(self._archive, gzip=gzip, threads=threads)
         os.close(self._archive)
         self._archive = -1
         self._tell({"exclude": list(exclude)})
@@ -117,16 +121,17 @@ class Reading:
             log.info("files not taken", reason=self.report.get("detail"))
             raise Unsuitable(self.report["refused"])
 
-    def _tell(self, asked: dict[str, Any]) -> None:
+    def _tell(self, asked: dict[str, Any], ended: str = _ENDED) -> None:
         if self._child.stdin is None:
             raise DiskUnavailable(_ENDED)
         try:
             self._child.stdin.write(json.dumps(asked).encode() + b"\n")
             self._child.stdin.flush()
         except BrokenPipeError as error:
-            raise DiskUnavailable(_ENDED) from error
+            raise DiskUnavailable(ended) from error
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, ended: str = _ENDED) -> dict[str, Any]:
+        """What the child tells next; `ended` is what to say where it ends instead."""
         while b"\n" not in self._buffer:
             self._heartbeat.check()
             ready, _, _ = select.select([self._answers], [], [], _LOOK_SECONDS)
@@ -134,7 +139,7 @@ class Reading:
                 continue
             heard = os.read(self._answers, 65536)
             if not heard or len(self._buffer) > _LINE_MOST:
-                raise DiskUnavailable(_ENDED)
+                raise DiskUnavailable(ended)
             self._buffer += heard
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)

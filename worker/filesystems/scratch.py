@@ -1,17 +1,15 @@
 """Folders for what lives no longer than a job: `DATA/scratch/HOST/SNAPSHOT`.
 
 What must always hold: a worker that starts clears what jobs of its host left behind, whatever ended
-them, and nothing else. A running job holds a lock on its folder, which goes with its process. What
-was mounted goes with its process too; here are only files, and loop devices not mounted yet.
+them, and nothing else. A running job holds a lock on its folder, which goes with its process.
+Mounts and loop devices go with the processes that made them; here are only files.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
-import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -32,14 +30,18 @@ def scratch(settings: Settings, host: str, snapshot_id: int) -> Iterator[Path]:
     """A new, empty folder, for root's eyes only; gone afterwards."""
     folder = _folder_of(settings, host) / str(snapshot_id)
     _clear(folder)
-    folder.mkdir(parents=True, mode=0o700)
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    while True:
+        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            break
+        os.close(lock)  # a worker that started just now took it for a leftover
+    try:
         yield folder
     finally:
-        os.close(lock)
         _clear(folder)
+        os.close(lock)
 
 
 def clear_leftovers(settings: Settings, host: str) -> None:
@@ -51,10 +53,11 @@ def clear_leftovers(settings: Settings, host: str) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
+        else:
+            log.info("an ended job's scratch folder cleared", folder=folder.name)
+            _clear(folder)
         finally:
             os.close(lock)
-        log.info("an ended job's scratch folder cleared", folder=folder.name)
-        _clear(folder)
 
 
 def _folder_of(settings: Settings, host: str) -> Path:
@@ -62,20 +65,4 @@ def _folder_of(settings: Settings, host: str) -> Path:
 
 
 def _clear(folder: Path) -> None:
-    _detach_loops(folder)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _detach_loops(folder: Path) -> None:
-    """Free the loop devices over files of this folder; those in use clear with their last user."""
-    if not folder.exists():
-        return
-    told = subprocess.run(
-        ["losetup", "--list", "--json", "--output", "NAME,BACK-FILE"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    for loop in json.loads(told or "{}").get("loopdevices", []):
-        if str(loop.get("back-file") or "").startswith(f"{folder}/"):
-            subprocess.run(["losetup", "--detach", loop["name"]], check=False)  # noqa: S603, S607

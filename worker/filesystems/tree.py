@@ -6,12 +6,13 @@ decided from foreign text, and nothing that a file system says is followed out o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from worker.filesystems import fstab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 RAW = "take a raw snapshot instead."
 
@@ -45,6 +46,9 @@ class View(Protocol):
     def fstab(self) -> str | None:
         """The text of /etc/fstab, where what is mounted looks like the root of a Linux system."""
 
+    def subvolumes(self) -> list[str]:
+        """Of a btrfs that is mounted at /: its subvolumes in the uppermost folder, by name."""
+
     def is_plain_folder(self, path: str) -> bool:
         """Whether it is a folder, without a link on the way."""
 
@@ -58,6 +62,32 @@ class View(Protocol):
         """What boots the server, as far as its files tell."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """A volume, or a subvolume of it, with the /etc/fstab that is in it."""
+
+    volume: dict[str, Any]
+    text: str
+    subvolume: str = ""
+
+    @property
+    def names_itself(self) -> bool:
+        """Whether its fstab mounts it at /."""
+        try:
+            mounts = fstab.parse(self.text)
+        except fstab.Unusable:
+            return False
+        return any(
+            mount.path == "/"
+            and fstab.normal(mount.spec) in self.volume["names"]
+            and (mount.subvolume.startswith("subvolid=") or self._is(mount.subvolume))
+            for mount in mounts
+        )
+
+    def _is(self, subvolume: str) -> bool:
+        return not self.subvolume or fstab.plain(subvolume) == fstab.plain(self.subvolume)
+
+
 class Tree:
     """The file systems of one server; `volumes` as `volumes.Volume` has them."""
 
@@ -68,39 +98,37 @@ class Tree:
 
     def mount(self) -> dict[str, Any]:
         """Mount all of them; what was mounted. Raises `Refused`."""
-        volume, text = self._find_root()
-        mounts = fstab.parse(text)
+        root = self._find_root()
+        mounts = fstab.parse(root.text)
+        own = next((mount for mount in mounts if mount.path == "/"), None)
+        subvolume = (own.subvolume if own else "") or root.subvolume
+        self._mount(root.volume, "/", subvolume)
         for mount in mounts:
             if mount.path == "/":
-                if mount.subvolume:
-                    self._view.unmount_root()
-                    self._mount(volume, mount)
-                else:
-                    self._note(volume, mount.path)
                 continue
             found = self._volume_of(mount.spec)
-            if found is None:
-                if mount.optional:
-                    continue
+            if found is not None:
+                self._mount(found, mount.path, mount.subvolume)
+            elif not mount.optional:
                 raise Refused(
                     f"The server mounts {mount.path} from “{mount.spec}”, which is on none of its"
                     f" disks: {RAW}"
                 )
-            self._mount(found, mount)
-        if not any(mount.path == "/" for mount in mounts):
-            self._mounted.insert(0, {})
-            self._note(volume, "/", at=0)
         return {
             "mounts": self._mounted,
             "used": sum(self._view.used(entry["mount"]) for entry in self._mounted),
-            "fstab": text,
+            "fstab": root.text,
             "boot": self._view.boot_loader(),
         }
 
     @property
-    def members(self) -> list[str]:
-        """What is to be archived, for tar in the root: each file system by its mount point."""
-        return [f".{entry['mount']}".rstrip("/") for entry in self._mounted]
+    def mount_points(self) -> list[str]:
+        """What is to be archived: each file system by its mount point, in the order of mounting."""
+        return [entry["mount"] for entry in self._mounted]
+
+    def mount_points_of(self, kind: str) -> list[str]:
+        """Those of one type of file system."""
+        return [entry["mount"] for entry in self._mounted if entry["type"] == kind]
 
     def patterns(self, exclude: Iterable[str]) -> list[str]:
         """For tar: a folder's content, not the folder; anything else itself."""
@@ -113,40 +141,42 @@ class Tree:
                 patterns.append(f"./{inside}")
         return patterns
 
-    def _find_root(self) -> tuple[dict[str, Any], str]:
-        """The volume whose /etc/fstab makes it the root; it is mounted when this returns."""
-        found: list[tuple[dict[str, Any], str]] = []
+    def _find_root(self) -> _Root:
+        """Whose /etc/fstab makes it the root; nothing is mounted when this returns."""
+        found: list[_Root] = []
         details: list[str] = []
         for volume in self._volumes:
             if volume["in_pieces"] and not self._view.pieces:
                 details.append(f"{volume['names'][:1]} lies in pieces")
                 continue
             try:
-                self._view.mount(volume, "/")
+                found += self._roots_of(volume)
             except NotMounted as error:
                 details.append(str(error))
-                continue
-            text = self._view.fstab()
-            self._view.unmount_root()
-            if text is not None:
-                found.append((volume, text))
         if len(found) > 1:
-            found = [(volume, text) for volume, text in found if self._is_root(volume, text)]
+            found = [root for root in found if root.names_itself]
         if len(found) != 1:
             many = "More than one Linux system was" if found else "No Linux system was"
             raise Refused(f"{many} found on this server's disks: {RAW}", "; ".join(details))
-        volume, text = found[0]
-        self._view.mount(volume, "/")
-        return volume, text
+        return found[0]
 
-    def _is_root(self, volume: dict[str, Any], text: str) -> bool:
-        try:
-            mounts = fstab.parse(text)
-        except fstab.Unusable:
-            return False
-        return any(
-            mount.path == "/" and fstab.normal(mount.spec) in volume["names"] for mount in mounts
-        )
+    def _roots_of(self, volume: dict[str, Any]) -> Iterator[_Root]:
+        """The volume, and of a btrfs its subvolumes, where they look like a root."""
+        names = []
+        self._view.mount(volume, "/")
+        text = self._view.fstab()
+        if volume["type"] == "btrfs" and text is None:
+            names = self._view.subvolumes()
+        self._view.unmount_root()
+        if text is not None:
+            yield _Root(volume, text)
+        for name in names:
+            subvolume = f"subvol={name}"
+            self._view.mount(volume, "/", subvolume=subvolume)
+            text = self._view.fstab()
+            self._view.unmount_root()
+            if text is not None:
+                yield _Root(volume, text, subvolume)
 
     def _volume_of(self, spec: str) -> dict[str, Any] | None:
         wanted = fstab.normal(spec)
@@ -155,34 +185,29 @@ class Tree:
             raise Refused(f"“{spec}” in the server's /etc/fstab is on more than one place: {RAW}")
         return found[0] if found else None
 
-    def _mount(self, volume: dict[str, Any], mount: fstab.Mount) -> None:
-        if not self._view.is_plain_folder(mount.path):
-            raise Refused(f"The server's mount point {mount.path} is no plain folder: {RAW}")
+    def _mount(self, volume: dict[str, Any], path: str, subvolume: str) -> None:
+        if path != "/" and not self._view.is_plain_folder(path):
+            raise Refused(f"The server's mount point {path} is no plain folder: {RAW}")
         if volume["in_pieces"] and not self._view.pieces:
             raise Refused(
-                f"The logical volume of {mount.path} lies on its disk in pieces, which this host"
+                f"The logical volume of {path} lies on its disk in pieces, which this host"
                 f" cannot mount: {RAW}"
             )
         try:
-            self._view.mount(volume, mount.path, subvolume=mount.subvolume)
+            self._view.mount(volume, path, subvolume=subvolume)
         except NotMounted as error:
             raise Refused(
-                f"The file system of {mount.path} ({volume['type']}) could not be opened: {RAW}",
+                f"The file system of {path} ({volume['type']}) could not be opened: {RAW}",
                 str(error),
             ) from error
-        self._note(volume, mount.path)
-
-    def _note(self, volume: dict[str, Any], path: str, *, at: int | None = None) -> None:
         entry = {key: volume[key] for key in ("disk", "start", "length", "type", "uuid", "label")}
         entry |= {
             "mount": path,
+            "subvolume": subvolume,
             "replayed": volume["uuid"] in self._view.replayed,
             "details": self._view.details(volume, path),
         }
-        if at is None:
-            self._mounted.append(entry)
-        else:
-            self._mounted[at] = entry
+        self._mounted.append(entry)
 
 
 def _quoted(path: str) -> str:

@@ -9,11 +9,13 @@ from portal.domain import names
 from portal.domain.kinds import FACTS, Kind
 from worker.extents import ReadMeter
 from worker.filesystems.guest import GuestReading
+from worker.filesystems.kvm import works
 from worker.filesystems.reading import Reading
 from worker.filesystems.scratch import scratch
 from worker.filesystems.volumes import check_some, table_of, volumes_of
 from worker.kinds.image import Image, Taking
 from worker.kinds.plans import open_plans
+from worker.kinds.threads import COMPRESSION_THREADS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +49,7 @@ def prepare(task: Task) -> Taking:
         disk=0,
         source_size=None,
         meter=ReadMeter([(0, reading.report["used"])]),
-        open=partial(reading.archive, exclude, gzip=gzip),
+        open=partial(reading.archive, exclude, gzip=gzip, threads=COMPRESSION_THREADS),
     )
     return Taking(
         images=[image],
@@ -60,8 +62,10 @@ def prepare(task: Task) -> Taking:
 def _open(task: Task, volumes: list[Volume], folder: Path) -> Reading | GuestReading:
     settings, opened, heartbeat = task.runtime.settings, task.opened, task.heartbeat
     if settings.reader == "libguestfs":
-        guest = GuestReading(volumes, folder, heartbeat, kvm=settings.reader_kvm)
-        return opened.enter_context(guest)
+        kvm = settings.reader_kvm == "yes" or (
+            settings.reader_kvm == "probe" and works(settings.data.resolve(), folder, heartbeat)
+        )
+        return opened.enter_context(GuestReading(volumes, folder, heartbeat, kvm=kvm))
     return opened.enter_context(Reading(volumes, folder, heartbeat))
 
 
@@ -77,5 +81,6 @@ def _machine(
         "fstab": reading.report["fstab"],
         "noted": reading.result["counts"],
         "sockets": reading.result["sockets"],
+        "subvolumes": reading.result["subvolumes"],
         "tables": tables,
     }

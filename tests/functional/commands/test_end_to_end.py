@@ -6,8 +6,11 @@ import gzip
 import hashlib
 import json
 import random
+import re
 import urllib.request
 from typing import TYPE_CHECKING
+
+from tests.disks import linux
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,3 +95,48 @@ def test_the_doctor_finds_nothing_wrong(
     assert states["database"]
     assert states["host local"]
     assert any(ok for what, ok in states.items() if what.endswith("examined/main"))
+
+
+def test_what_is_on_a_disk_by_command(
+    portal_server: Snapport, swift_endpoint: SwiftEndpoint, tmp_path: Path
+) -> None:
+    """Looked at by the real worker: what is understood, and what is known by its name alone."""
+    disk = tmp_path / "disk.raw"
+    table = "label: gpt\nname=root,size=64M\n" + "size=120M\n" + "size=16M\n" * 4
+    parts = linux.partitioned(disk, 300 * linux.MIB, table)
+    with linux.loop(disk, *parts[0]) as device:
+        linux.make_file_system("ext4", device)
+    with linux.loop(disk, *parts[1]) as device:
+        linux.make_file_system("btrfs", device)
+    signs = ((2, 0, b"LUKS\xba\xbe"), (3, 3, b"-FVE-FS-"), (4, 4096, b"\xfc\x4e\x2b\xa9"))
+    with disk.open("r+b") as file:
+        for index, at, sign in signs:
+            file.seek(parts[index][0] + at)
+            file.write(sign)
+    _customer(portal_server, swift_endpoint, "inspected", disk)
+    [found] = json.loads(
+        portal_server.flask("servers", "inspect", "inspected 1/2", "--json").stdout
+    )
+    assert found["layout"]["table"] == "gpt"
+    known = [
+        (part["number"], part["start"], part["length"], part["file_system"])
+        for part in found["layout"]["partitions"]
+    ]
+    names = ("ext4", "btrfs", "LUKS", "BitLocker", "Linux RAID", "")
+    assert known == [
+        (number, start, length, name)
+        for number, ((start, length), name) in enumerate(zip(parts, names, strict=True), start=1)
+    ]
+    root, *others = found["layout"]["partitions"]
+    assert (root["label"], root["reason"]) == ("root", "")
+    assert 0 < root["used"] < root["length"]
+    assert all(part["reason"] and part["used"] is None for part in others)
+    told = portal_server.flask("servers", "inspect", "inspected 1/2", "--last").stdout
+    lines = told.splitlines()
+    assert lines[0].startswith("Disk 1: 300 MiB, GPT")
+    assert re.search(r"^ *1 +\S+ +64 MiB +ext4 +root +\S+ MiB +left out$", told, re.MULTILINE)
+    assert "It is encrypted with LUKS, so nobody can tell what is free." in told
+    kinds = portal_server.flask("snapshots", "kinds", "inspected 1/2", "--json").stdout
+    reasons = {offer["kind"]: offer["reason"] for offer in json.loads(kinds)}
+    assert (reasons["raw"], reasons["tar"]) == (None, None)
+    assert reasons["ntfsclone"] == "There is no NTFS volume on the server's disks."

@@ -35,8 +35,8 @@ def test_partitions_and_reasons_are_shown(scene: Scene, visit: Callable[..., Vis
         work.commit()
     page = words(visit(scene, tenant).get(f"/servers/{tenant.server}"))
     assert "ext4" in page
-    assert "unused space is left out" in page
-    assert "taken whole: It is encrypted." in page
+    assert "Clean: unused space is left out" in page
+    assert "Taken whole. It is encrypted." in page
 
 
 def test_nobody_has_looked_yet(scene: Scene, visit: Callable[..., Visitor]) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.functional.worker.house import House, make_house
+from tests.disks import linux
+from tests.functional.worker.house import MIB, House, make_house
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +37,23 @@ def sqlite_house(
 
 
 @pytest.fixture
+def windows_house(
+    sqlite_url: str, redis_url: str, swift_endpoint: SwiftEndpoint, data_folder: Path
+) -> Iterator[House]:
+    """A house whose server runs Windows: what ntfsclone is for."""
+    made = make_house(
+        sqlite_url,
+        redis_url,
+        swift_endpoint,
+        data_folder,
+        operating_system="Windows Server 2022",
+        lease_seconds="2",
+    )
+    yield made
+    made.runtime.close()
+
+
+@pytest.fixture
 def house_named(
     sqlite_url: str, redis_url: str, swift_endpoint: SwiftEndpoint, data_folder: Path
 ) -> Iterator[Callable[[str], House]]:
@@ -49,3 +67,15 @@ def house_named(
     yield make
     for one in made:
         one.runtime.close()
+
+
+@pytest.fixture
+def unpacked(tmp_path: Path) -> Iterator[Path]:
+    """A fresh ext4 to unpack into."""
+    disk = tmp_path / "unpacked.raw"
+    with disk.open("wb") as file:
+        file.truncate(400 * MIB)
+    with linux.loop(disk) as device:
+        linux.make_file_system("ext4", device)
+        with linux.mounted(device, tmp_path / "unpacked") as at:
+            yield at

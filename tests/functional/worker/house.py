@@ -173,6 +173,7 @@ def make_house(
     folder: Path,
     *,
     name: str = "web-1",
+    operating_system: str = "Debian 12",
     **settings: str,
 ) -> House:
     """A house; `settings` are Settings fields."""
@@ -195,7 +196,7 @@ def make_house(
             actor,
             account=account,
             name=name,
-            operating_system="Debian 12",
+            operating_system=operating_system,
             host="local",
             disks=[("file", str(disk))],
         )

@@ -13,6 +13,7 @@ from portal.domain.lifecycle import SnapshotState
 from tests.functional.worker.house import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from portal.records import Snapshot
@@ -54,6 +55,12 @@ def put(disk: Path, at: int, content: bytes) -> None:
         file.write(content)
 
 
+def saved(volume: Path) -> bytes:
+    """What the real ntfsclone makes of it."""
+    command = ["ntfsclone", "--save-image", "--output", "-", volume]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
 def restore(house: House, taken: Snapshot, table: str, folder: Path) -> bytes:
     """The disk as the README tells to put it back, with ntfsclone."""
     restored = bytearray(SIZE)
@@ -70,28 +77,31 @@ def restore(house: House, taken: Snapshot, table: str, folder: Path) -> bytes:
     for number, start, _sectors in NTFS_OF[table]:
         image, volume = folder / "image", folder / "restored"
         image.write_bytes(gzip.decompress(house.download(taken, f"web-1-p{number}.img.gz")))
+        assert image.read_bytes() == saved(folder / f"volume{number}")
         volume.unlink(missing_ok=True)
         command = ["ntfsclone", "--restore-image", "--overwrite", volume, image]
         subprocess.run(command, check=True, capture_output=True)
         subprocess.run(["ntfsfix", "-n", volume], check=True, capture_output=True)
+        # The same used clusters, and the same boot sector at the end.
+        assert saved(volume) == image.read_bytes()
         content = volume.read_bytes()
         restored[start * 512 : start * 512 + len(content)] = content
     return bytes(restored)
 
 
 @pytest.mark.parametrize("table", [MBR, GPT], ids=["mbr", "gpt"])
-def test_ntfsclone_puts_the_disk_back(sqlite_house: House, tmp_path: Path, table: str) -> None:
-    make_windows_disk(sqlite_house.disk, tmp_path, table)
-    taken = sqlite_house.done("ntfsclone")
-    restored = restore(sqlite_house, taken, table, tmp_path)
-    disk = sqlite_house.disk.read_bytes()
+def test_ntfsclone_puts_the_disk_back(windows_house: House, tmp_path: Path, table: str) -> None:
+    make_windows_disk(windows_house.disk, tmp_path, table)
+    taken = windows_house.done("ntfsclone")
+    restored = restore(windows_house, taken, table, tmp_path)
+    disk = windows_house.disk.read_bytes()
     first = min(start for _number, start, _sectors in [*NTFS_OF[table], OTHER_OF[table]])
     assert restored[: first * 512] == disk[: first * 512]
     after = tmp_path / "after"
     after.write_bytes(restored)
     dump = ["sfdisk", "--dump"]
     assert _table(subprocess.check_output([*dump, after])) == _table(
-        subprocess.check_output([*dump, sqlite_house.disk])
+        subprocess.check_output([*dump, windows_house.disk])
     )
     for _number, start, sectors in NTFS_OF[table]:
         volume = tmp_path / "volume"
@@ -106,36 +116,66 @@ def test_ntfsclone_puts_the_disk_back(sqlite_house: House, tmp_path: Path, table
         assert restored[-33 * 512 :] == disk[-33 * 512 :]
 
 
-def test_a_little_changed_volume_sends_little(sqlite_house: House, tmp_path: Path) -> None:
-    make_windows_disk(sqlite_house.disk, tmp_path, GPT)
-    first = sqlite_house.done("ntfsclone")
+def test_a_little_changed_volume_sends_little(windows_house: House, tmp_path: Path) -> None:
+    make_windows_disk(windows_house.disk, tmp_path, GPT)
+    first = windows_house.done("ntfsclone")
     _number, start, sectors = NTFS_OF[GPT][0]
     volume, more = tmp_path / "volume2", tmp_path / "more"
     more.write_bytes(b"a few new lines\n" * 1000)
     subprocess.run(["ntfscp", "-q", "-f", volume, more, "/more"], check=True)
-    put(sqlite_house.disk, start * 512, volume.read_bytes()[: sectors * 512])
-    second = sqlite_house.done("ntfsclone")
+    put(windows_house.disk, start * 512, volume.read_bytes()[: sectors * 512])
+    second = windows_house.done("ntfsclone")
     assert second.size is not None
     assert first.sent > 3 * MIB
     assert second.sent < second.size // 2
 
 
-def test_a_dirty_volume_is_refused_and_raw_advised(sqlite_house: House, tmp_path: Path) -> None:
-    make_windows_disk(sqlite_house.disk, tmp_path, GPT)
+def dirty(volume: Path) -> None:
+    """As Windows leaves it when its power fails."""
+    subprocess.run(["ntfsfix", volume], check=True, capture_output=True)
+
+
+def hibernated(volume: Path) -> None:
+    """Windows sleeps: its memory stands in a file, and it will go on where it was."""
+    memory = volume.with_name("memory")
+    memory.write_bytes(b"hibr" + bytes(8188))
+    subprocess.run(["ntfscp", "-q", "-f", volume, memory, "/hiberfil.sys"], check=True)
+
+
+def inconsistent(volume: Path) -> None:
+    """The file table is not what its mirror is."""
+    with volume.open("r+b") as file:
+        boot = file.read(512)
+        cluster = boot[13] * int.from_bytes(boot[11:13], "little")
+        file.seek(int.from_bytes(boot[56:64], "little") * cluster)
+        file.write(bytes(4096))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [(dirty, "marked as dirty"), (hibernated, "hibernated"), (inconsistent, "its mirror")],
+)
+def test_a_volume_that_is_not_in_order_is_refused_and_raw_advised(
+    windows_house: House, tmp_path: Path, spoil: Callable[[Path], None], reason: str
+) -> None:
+    make_windows_disk(windows_house.disk, tmp_path, GPT)
     _number, start, sectors = NTFS_OF[GPT][0]
     volume = tmp_path / "volume2"
-    subprocess.run(["ntfsfix", volume], check=True, capture_output=True)  # marks it dirty
-    put(sqlite_house.disk, start * 512, volume.read_bytes()[: sectors * 512])
-    taken = sqlite_house.snapshot("ntfsclone")
+    spoil(volume)
+    put(windows_house.disk, start * 512, volume.read_bytes()[: sectors * 512])
+    taken = windows_house.snapshot("ntfsclone")
     assert taken.state is SnapshotState.FAILED
     assert taken.error is not None
     assert taken.error.startswith("Partition 2 cannot be taken by ntfsclone.")
+    assert reason in taken.error
     assert taken.error.endswith("Take a raw snapshot instead.")
-    assert sqlite_house.objects() == set()
+    assert windows_house.objects() == set()
+    # A raw one takes what is in no order, all of it.
+    assert windows_house.whole(windows_house.done("raw"))
 
 
-def test_a_server_without_ntfs_is_refused(sqlite_house: House) -> None:
-    taken = sqlite_house.snapshot("ntfsclone")
+def test_a_server_without_ntfs_is_refused(windows_house: House) -> None:
+    taken = windows_house.snapshot("ntfsclone")
     assert taken.state is SnapshotState.FAILED
     assert "take a raw snapshot instead" in (taken.error or "")
 

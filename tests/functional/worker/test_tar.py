@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
-import stat
 import subprocess
-import threading
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,124 +13,12 @@ from portal.domain.lifecycle import SnapshotState
 from portal.domain.options import Options
 from tests.disks import linux
 from tests.disks.linux import MIB
-from tests.functional.worker.house import make_house
-from worker.filesystems.scratch import clear_leftovers, scratch
+from tests.functional.worker.archives import describe, nothing_left, one_partition, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-    from portal.records import Snapshot
-    from tests.conftest import SwiftEndpoint
     from tests.functional.worker.house import House
-
-ROOT_FSTAB = "UUID={root} / ext4 errors=remount-ro 0 1\n"
-UNPACK = (
-    *("tar", "--extract", "--xattrs", "--xattrs-include=*.*", "--acls", "--selinux"),
-    *("--numeric-owner", "--same-permissions", "--same-owner", "--delay-directory-restore"),
-)
-
-
-def describe(root: Path) -> dict[bytes, tuple[object, ...]]:
-    """Everything of a tree that an archive should bring back; sockets are left out."""
-    found: dict[bytes, tuple[object, ...]] = {}
-    links: dict[tuple[int, int], bytes] = {}
-    top = os.fsencode(root)
-    for folder, names, files in os.walk(top):
-        names.sort()
-        for path in [folder, *(folder + b"/" + name for name in sorted(names + files))]:
-            told = os.lstat(path)
-            if stat.S_ISSOCK(told.st_mode) or path.endswith(b"/lost+found"):
-                continue
-            content: object = None
-            if stat.S_ISREG(told.st_mode):
-                content = hashlib.sha256(Path(os.fsdecode(path)).read_bytes()).hexdigest()
-            elif stat.S_ISLNK(told.st_mode):
-                content = Path(os.fsdecode(path)).readlink()
-            elif stat.S_ISBLK(told.st_mode) or stat.S_ISCHR(told.st_mode):
-                content = told.st_rdev
-            attributes = {
-                name: os.getxattr(path, name, follow_symlinks=False)
-                for name in os.listxattr(path, follow_symlinks=False)
-            }
-            name = path[len(top) :] or b"/"
-            first = links.setdefault((told.st_dev, told.st_ino), name)
-            size = told.st_size if stat.S_ISREG(told.st_mode) else 0
-            found[name] = (
-                *(told.st_mode, told.st_uid, told.st_gid, size, told.st_mtime_ns),
-                *(content, sorted(attributes.items()), first),
-            )
-    return found
-
-
-@pytest.fixture
-def unpacked(tmp_path: Path) -> Iterator[Path]:
-    """A fresh ext4 to unpack into."""
-    disk = tmp_path / "unpacked.raw"
-    with disk.open("wb") as file:
-        file.truncate(400 * MIB)
-    with linux.loop(disk) as device:
-        linux.make_file_system("ext4", device)
-        with linux.mounted(device, tmp_path / "unpacked") as at:
-            yield at
-
-
-def unpack(house: House, taken: Snapshot, at: Path, label: str = "web-1.tar") -> bytes:
-    archive = house.download(taken, label)
-    plain = gzip.decompress(archive) if label.endswith(".gz") else archive
-    subprocess.run([*UNPACK, "--directory", at], input=plain, check=True)
-    return plain
-
-
-def one_partition(disk: Path, folder: Path, fstab: str = ROOT_FSTAB) -> dict[bytes, tuple]:
-    """One ext4 with the whole tree; what is in it."""
-    [(start, length)] = linux.partitioned(disk, 256 * MIB, "label: dos\n2048,,83,*\n")
-    with linux.loop(disk, start, length) as device:
-        uuid = linux.make_file_system("ext4", device)
-        with linux.mounted(device, folder) as root:
-            linux.make_tree(root, fstab.format(root=uuid))
-            return describe(root)
-
-
-def of_a_running_server(disk: Path, folder: Path) -> dict[bytes, tuple]:
-    """The tree on a disk that was copied while it was mounted, just after a file was written."""
-    running = folder / "running.raw"
-    one_partition(running, folder / "root")
-    with (
-        linux.loop(running, MIB, 255 * MIB) as device,
-        linux.mounted(device, folder / "root") as at,
-    ):
-        with (at / "etc/fresh").open("wb") as file:
-            file.write(b"fsynced a moment ago\n")
-            file.flush()
-            os.fsync(file.fileno())
-        disk.write_bytes(running.read_bytes())
-        return describe(at)
-
-
-def left_over(disk: Path) -> list[str]:
-    """Mounts in any namespace, loop devices and processes that have to do with the disk."""
-    found = [
-        line
-        for line in linux.run("losetup", "--list", "--noheadings", "--output", "BACK-FILE").split()
-        if line == str(disk) or "/scratch/" in line
-    ]
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            mounts = (process / "mountinfo").read_text()
-            command = (process / "cmdline").read_text()
-        except OSError:
-            continue  # it has ended
-        if "/scratch/" in mounts or "worker.filesystems" in command or "/scratch/" in command:
-            found.append(f"{process.name} {command}")
-    return found
-
-
-def nothing_left(disk: Path) -> None:
-    """As soon as the kernel has cleared up."""
-    ends = time.monotonic() + 20
-    while (found := left_over(disk)) and time.monotonic() < ends:
-        time.sleep(0.1)
-    assert found == []
 
 
 def test_everything_comes_back(house: House, tmp_path: Path, unpacked: Path) -> None:
@@ -364,111 +247,3 @@ def lvm(folder: Path, device: str, *command: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_a_file_that_cannot_be_read_fails_all(sqlite_house: House, tmp_path: Path) -> None:
-    """An archive that ends early looks whole to whoever reads a pipe."""
-    one_partition(sqlite_house.disk, tmp_path / "root")
-    with linux.loop(sqlite_house.disk, MIB, 255 * MIB) as device:
-        linux.run("debugfs", "-w", "-R", "sif /usr/bin/tool5 block[0] 0xdeadbeef", device)
-    taken = sqlite_house.snapshot("tar")
-    assert taken.state is SnapshotState.FAILED
-    assert taken.error == (
-        "The server's files could not be read to the end, so the snapshot was stopped."
-    )
-    assert sqlite_house.objects() == set()
-    nothing_left(sqlite_house.disk)
-
-
-@pytest.mark.parametrize("make", [one_partition, of_a_running_server])
-def test_nothing_stays_after_a_kill(sqlite_house: House, tmp_path: Path, make: Any) -> None:
-    """SIGKILL in the middle of the archive; with an overlay and its daemon, and without."""
-    (tmp_path / "folder").mkdir()
-    make(sqlite_house.disk, tmp_path / "folder")
-    sqlite_house.take("tar")
-    assert sqlite_house.kill_at("mid-part 1") == -9
-    nothing_left(sqlite_house.disk)
-    settings = sqlite_house.runtime.settings
-    folder = settings.data.resolve() / "scratch/local"
-    assert list(folder.iterdir())
-    clear_leftovers(settings, "local")
-    assert list(folder.iterdir()) == []
-
-
-def test_the_scratch_of_a_running_job_is_let_be(sqlite_house: House) -> None:
-    settings = sqlite_house.runtime.settings
-    with scratch(settings, "local", 7) as folder:
-        (folder / "mine").touch()
-        clear_leftovers(settings, "local")
-        assert (folder / "mine").exists()
-    assert not folder.exists()
-
-
-def test_a_cancel_ends_it(sqlite_house: House, tmp_path: Path) -> None:
-    one_partition(sqlite_house.disk, tmp_path / "root")
-    taken = sqlite_house.take("tar")
-    thread = threading.Thread(target=sqlite_house.run)
-    thread.start()
-    while sqlite_house.look(taken).state is SnapshotState.QUEUED:
-        time.sleep(0.01)
-    sqlite_house.cancel(taken)
-    thread.join()
-    assert sqlite_house.look(taken).state in {SnapshotState.CANCELLED, SnapshotState.DONE}
-    nothing_left(sqlite_house.disk)
-
-
-@pytest.fixture
-def guarded_house(
-    sqlite_url: str, redis_url: str, swift_endpoint: SwiftEndpoint, data_folder: Path
-) -> Iterator[House]:
-    """A house whose disks nobody trusts."""
-    made = make_house(
-        sqlite_url,
-        redis_url,
-        swift_endpoint,
-        data_folder,
-        lease_seconds="60",
-        reader="libguestfs",
-    )
-    yield made
-    made.runtime.close()
-
-
-def test_libguestfs_reads_a_disk_nobody_trusts(
-    guarded_house: House, tmp_path: Path, unpacked: Path
-) -> None:
-    """The same files, with what is only in the journal; what it cannot keep is not in the tree."""
-    tree = of_a_running_server(guarded_house.disk, tmp_path)
-    tree = {path: entry for path, entry in tree.items() if not path.startswith(b"/tmp/")}
-    before = hashlib.sha256(guarded_house.disk.read_bytes()).hexdigest()
-    exclude = ("/tmp", "/odd names/umlaut or not")
-    taken = guarded_house.done("tar", Options(exclude=exclude))
-    assert hashlib.sha256(guarded_house.disk.read_bytes()).hexdigest() == before
-    unpack(guarded_house, taken, unpacked)
-    back = describe(unpacked)
-    assert back.keys() == tree.keys()
-    assert back[b"/etc/fresh"][3] == len(b"fsynced a moment ago\n")
-    for path, entry in tree.items():
-        assert back[path] == entry, path
-    machine = guarded_house.index(taken)["machine"]
-    assert machine["file_systems"][0]["details"]["Block size"] == "1024"
-    assert machine["excluded"] == list(exclude)
-    nothing_left(guarded_house.disk)
-
-
-def test_libguestfs_leaves_nothing_after_a_kill(guarded_house: House, tmp_path: Path) -> None:
-    one_partition(guarded_house.disk, tmp_path / "root")
-    guarded_house.take("tar")
-    assert guarded_house.kill_at("mid-part 1") == -9
-    nothing_left(guarded_house.disk)
-
-
-def test_libguestfs_refuses_what_it_cannot_mount(guarded_house: House) -> None:
-    linux.partitioned(guarded_house.disk, 64 * MIB, "label: dos\n2048,,83,*\n")
-    with linux.loop(guarded_house.disk, MIB, 63 * MIB) as device:
-        linux.make_file_system("ext4", device)
-    taken = guarded_house.snapshot("tar")
-    assert taken.state is SnapshotState.FAILED
-    assert taken.error == (
-        "No Linux system was found on this server's disks: take a raw snapshot instead."
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from sqlalchemy import select
 
 from portal.domain.lifecycle import JobState, SnapshotState
 from portal.records import Host, Job
+from tests.functional.worker.archives import nothing_left, of_a_running_server
 from tests.functional.worker.house import MIB, fill, look_after
 
 if TYPE_CHECKING:
@@ -175,3 +177,26 @@ def test_no_encryption_key_is_one_line(sqlite_house: House) -> None:
     assert ended.stderr == (
         "worker: The encryption key is not a Fernet key (32 bytes, URL-safe base64).\n"
     )
+
+
+def test_a_worker_clears_what_its_killed_jobs_left_when_it_starts(sqlite_house: House) -> None:
+    """Worker and job are killed in the middle of a tar snapshot, beside one that goes on."""
+    disk = sqlite_house.disk
+    (disk.parent / "folder").mkdir()
+    of_a_running_server(disk, disk.parent / "folder")
+    scratch = sqlite_house.runtime.settings.data.resolve() / "scratch/local"
+    with worker(sqlite_house) as process:
+        sqlite_house.take("tar")
+        wait_until(lambda: scratch.exists() and list(scratch.glob("*/changes-1.qcow2")))
+        process.kill()
+        process.wait()
+    nothing_left(disk)
+    [left] = scratch.iterdir()
+    running = scratch / "another"
+    running.mkdir()
+    lock = os.open(running, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with worker(sqlite_house):
+        wait_until(lambda: not left.exists())
+    os.close(lock)
+    assert list(scratch.iterdir()) == [running]
