@@ -204,7 +204,11 @@ fn start_from<F: Format>(origin: Origin, format: F, threads: Option<usize>) -> R
     };
     crew.spawn("snap-parts", move || assembler.run(format, outlet))?;
     crew.spawn("snap-md5", move || {
-        hash_md5(&md5_from, &md5_to, F::OUT_OF_ORDER);
+        if F::OUT_OF_ORDER {
+            hash_md5_of_parts(&md5_from, &md5_to);
+        } else {
+            hash_md5(&md5_from, &md5_to);
+        }
         Ok(())
     })?;
     crew.spawn("snap-sha256", move || {
@@ -473,18 +477,11 @@ impl Outlet for ToHashers {
 type Md5Flow = Flow<(Part, Md5Sum), (Totals, Option<Md5Sum>)>;
 type Sha256Flow = Flow<Sha256Sum, Option<Sha256Sum>>;
 
-fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>, out_of_order: bool) {
+/// Of each part and of the whole.
+fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>) {
     let mut whole = Md5::default();
     for flow in from {
         let sent = match flow {
-            Flow::Part(part) if out_of_order => {
-                let sum = part.md5(|| {
-                    let mut own = Md5::default();
-                    own.update(part.bytes());
-                    own.finish()
-                });
-                to.send(Flow::Part((part, sum)))
-            }
             Flow::Part(part) => {
                 let sum = if let Some(sum) = part.known_md5() {
                     whole.update(part.bytes());
@@ -496,13 +493,38 @@ fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>, out_of_or
                 };
                 to.send(Flow::Part((part, sum)))
             }
-            Flow::End(totals) => {
-                let sum = (!out_of_order).then(|| whole.clone().finish());
-                to.send(Flow::End((totals, sum)))
-            }
+            Flow::End(totals) => to.send(Flow::End((totals, Some(whole.clone().finish())))),
         };
         if sent.is_err() {
             break;
+        }
+    }
+}
+
+/// Of each part only. Two that wait are summed side by side, for little more than one alone: of 808 MiB
+/// of VHD on 2 cores, 1.52 s became 1.15 s.
+fn hash_md5_of_parts(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>) {
+    while let Ok(flow) = from.recv() {
+        let mut flows = [Some(flow), from.try_recv().ok()];
+        if let [Some(Flow::Part(first)), Some(Flow::Part(second))] = &flows
+            && first.known_md5().is_none()
+        {
+            let (mut one, mut other) = (Md5::default(), Md5::default());
+            md5::update_each((&mut one, first.bytes()), (&mut other, second.bytes()));
+            first.md5(|| one.finish());
+            second.md5(|| other.finish());
+        }
+        for flow in flows.iter_mut().filter_map(Option::take) {
+            let sent = match flow {
+                Flow::Part(part) => {
+                    let sum = part.md5(|| Md5::digest(part.bytes()));
+                    to.send(Flow::Part((part, sum)))
+                }
+                Flow::End(totals) => to.send(Flow::End((totals, None))),
+            };
+            if sent.is_err() {
+                return;
+            }
         }
     }
 }

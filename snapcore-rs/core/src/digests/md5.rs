@@ -94,13 +94,18 @@ impl Md5 {
 
 /// Two sums take the same bytes. They may stand at different places within a block.
 pub fn update_both(first: &mut Md5, second: &mut Md5, bytes: &[u8]) {
-    let (bytes_1, bytes_2) = (first.fill(bytes), second.fill(bytes));
+    update_each((first, bytes), (second, bytes));
+}
+
+/// Two sums take bytes of their own, of any lengths.
+pub fn update_each((first, bytes_1): (&mut Md5, &[u8]), (second, bytes_2): (&mut Md5, &[u8])) {
+    let (bytes_1, bytes_2) = (first.fill(bytes_1), second.fill(bytes_2));
     let (blocks_1, rest_1) = bytes_1.as_chunks::<BLOCK>();
     let (blocks_2, rest_2) = bytes_2.as_chunks::<BLOCK>();
     for (block_1, block_2) in blocks_1.iter().zip(blocks_2) {
         two(&mut first.state, block_1, &mut second.state, block_2);
     }
-    // One of them may have one block more.
+    // One of them may have more blocks.
     let both = blocks_1.len().min(blocks_2.len());
     for block in &blocks_1[both..] {
         one(&mut first.state, block);
@@ -263,6 +268,19 @@ mod tests {
                 all.extend_from_slice(piece);
             }
             prop_assert_eq!(whole.finish(), oracle(&all));
+        }
+
+        #[test]
+        fn two_of_different_bytes(
+            before in prop::collection::vec(any::<u8>(), 0..200),
+            one in prop::collection::vec(any::<u8>(), 0..500),
+            other in prop::collection::vec(any::<u8>(), 0..500),
+        ) {
+            let (mut first, mut second) = (Md5::default(), Md5::default());
+            first.update(&before);
+            update_each((&mut first, &one), (&mut second, &other));
+            prop_assert_eq!(first.finish(), oracle(&[before, one].concat()));
+            prop_assert_eq!(second.finish(), oracle(&other));
         }
     }
 }
