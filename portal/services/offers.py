@@ -54,22 +54,28 @@ class Offer:
     estimate: Estimate
     notes: tuple[str, ...] = ()
     """Of an export: what the new machine has to be like."""
+    warnings: tuple[str, ...] = ()
+    """Of an export: what the server lacks for this kind."""
 
 
 def offers(work: Work, server: Server) -> list[Offer]:
     """One for every kind, in their order."""
     layouts = [layout_of(disk) for disk in server.disks]
     told = tuple(preflight.notes(server.operating_system, layouts))
-    return [
-        Offer(
-            kind=kind,
-            facts=facts,
-            reason=reason_against(server, kind),
-            estimate=_estimate(work, server, kind, layouts),
-            notes=told if facts.export else (),
+    found = []
+    for kind, facts in FACTS.items():
+        reason = reason_against(server, kind)
+        found.append(
+            Offer(
+                kind=kind,
+                facts=facts,
+                reason=reason,
+                estimate=_estimate(work, server, kind, layouts),
+                notes=told if facts.export else (),
+                warnings=() if reason else tuple(preflight.warnings(kind, layouts)),
+            )
         )
-        for kind, facts in FACTS.items()
-    ]
+    return found
 
 
 def exports_of(origin: Snapshot) -> list[Offer]:

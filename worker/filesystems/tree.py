@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from worker.filesystems import fstab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 RAW = "take a raw snapshot instead."
 
@@ -66,10 +66,13 @@ class Tree:
         self._volumes = volumes
         self._mounted: list[dict[str, Any]] = []
 
-    def mount(self) -> dict[str, Any]:
-        """Mount all of them; what was mounted. Raises `Refused`."""
+    def mount(self, only: Container[str] | None = None) -> dict[str, Any]:
+        """Mount all of them, or those with these mount points; what was mounted.
+
+        Raises `Refused`.
+        """
         volume, text = self._find_root()
-        mounts = fstab.parse(text)
+        mounts = [mount for mount in fstab.parse(text) if only is None or mount.path in only]
         for mount in mounts:
             if mount.path == "/":
                 if mount.subvolume:

@@ -126,7 +126,7 @@ def layouts_of(task: Task, plans: list[snapcore.Plan]) -> list[Layout | None]:
     known = [layout_of(disk) for disk in task.snapshot.server.disks]
     known += [None] * (len(plans) - len(known))
     return [
-        layout_in(plan) if plan.partition_table is not None else before
+        layout_in(plan, before) if plan.partition_table is not None else before
         for plan, before in zip(plans, known, strict=False)
     ]
 
