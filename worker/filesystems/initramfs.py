@@ -70,12 +70,16 @@ def module_of(path: bytes) -> str | None:
 
 def modules_in(file: BufferedReader) -> Iterator[str]:
     """Every module of the initramfs; the file is read from its start. Raises `NotKnown`."""
+    empty = True
     for name in _names(file):
+        empty = False
         if name.rpartition(b"/")[2] in _IMAGES:
             raise NotKnown("it has its modules in an image")
         module = module_of(name)
         if module:
             yield module
+    if empty:
+        raise NotKnown("it is empty")
 
 
 def _names(file: BufferedReader) -> Iterator[bytes]:
