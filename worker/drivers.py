@@ -15,9 +15,10 @@ from portal.domain.drivers import NAMES, Drivers
 from portal.domain.errors import DiskUnavailable, Unsuitable
 from portal.domain.fitting import LINUX
 from worker.filesystems.guest import GuestReading
+from worker.filesystems.initramfs import NotKnown
 from worker.filesystems.reading import Reading
 from worker.filesystems.scratch import scratch
-from worker.filesystems.startup import PLACES, NotKnown
+from worker.filesystems.startup import PLACES
 from worker.filesystems.volumes import MOUNTABLE, table_of, volumes_of
 
 if TYPE_CHECKING:

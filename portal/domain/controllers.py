@@ -1,7 +1,7 @@
 """What an export's destination hangs the disk on, and whether the server has drivers for that.
 
-Sentences for the customer, only where a driver is known to be missing: of a server that nobody could
-look into, nothing is said.
+Sentences for the customer, only where a driver is known to be missing: of a server that nobody
+could look into, nothing is said.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def drivers_of(layouts: Iterable[Layout | None]) -> Drivers | None:
 
 
 def warnings(kind: str, drivers: Drivers | None) -> list[str]:
-    """What is to be said of exports of that kind, by its value; nothing where nothing is missing."""
+    """What is to be said of exports of that kind (its value); nothing where nothing is missing."""
     if drivers is None:
         return []
     if kind in _CHOICES:

@@ -1,4 +1,4 @@
-"""Disk controllers, the Linux drivers that reach a disk behind one, and which of those a server has.
+"""Disk controllers, the Linux drivers that reach a disk there, and which of those a server has.
 
 A Linux server starts from a disk only if the driver of its controller is built into the kernel or
 lies in the initramfs: what lies in /lib/modules alone cannot be read before the disk can. Names are

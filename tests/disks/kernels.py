@@ -1,4 +1,4 @@
-"""What a kernel's package and the maker of its initramfs leave on a server, made by cpio and packers.
+"""What a kernel's package and the maker of its initramfs leave on a server, made by real tools.
 
 The files are empty or short: what counts is where they stand and what they are called.
 """
@@ -32,9 +32,7 @@ def cpio(folder: Path) -> bytes:
         ["find", ".", "-print0"], cwd=folder, capture_output=True, check=True
     ).stdout
     command = ["cpio", "--null", "--create", "--format=newc", "--quiet", "--reproducible"]
-    return subprocess.run(
-        command, input=names, cwd=folder, capture_output=True, check=True
-    ).stdout
+    return subprocess.run(command, input=names, cwd=folder, capture_output=True, check=True).stdout
 
 
 def packed(data: bytes, packer: str = "gzip") -> bytes:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.filesystems import fstab, notes, startup
+from worker.filesystems.initramfs import NotKnown
 from worker.filesystems.kernel import KernelView
 from worker.filesystems.tree import RAW, Refused, Tree
 
@@ -70,7 +71,7 @@ def _drivers(view: KernelView, wanted: list[str]) -> dict[str, Any]:
     """What the server starts with, or why that is not known."""
     try:
         return startup.look(view, wanted)
-    except (startup.NotKnown, OSError) as error:
+    except (NotKnown, OSError) as error:
         return {"not known": str(error)}
 
 

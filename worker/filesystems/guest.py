@@ -24,6 +24,7 @@ import structlog
 
 from portal.domain.errors import DiskUnavailable, SnapportError, Unsuitable
 from worker.filesystems import fstab, notes, startup
+from worker.filesystems.initramfs import NotKnown
 from worker.filesystems.reading import TarStream
 from worker.filesystems.tree import RAW, NotMounted, Refused, Tree
 from worker.kinds.threads import COMPRESSION_THREADS
@@ -213,7 +214,7 @@ class GuestView:
         return (self._guest.ask("ls", folder) or "").splitlines()
 
     def open(self, path: str, most: int) -> BinaryIO | None:
-        """A plain file of at most so many bytes, fetched from the machine; None where it is none."""
+        """A plain file of at most so many bytes, fetched here; None where it is none."""
         folder, _, _ = path.rpartition("/")
         if not self.is_plain_folder(folder) or not self._true("is-file", path):
             return None
@@ -310,7 +311,7 @@ class GuestReading:
         try:
             return startup.look(self._view, wanted)
         except (Failed, OSError) as error:
-            raise startup.NotKnown(str(error)) from error
+            raise NotKnown(str(error)) from error
 
     def _wait(self, writing: int) -> None:
         """Hold the pipe open until the command has ended: it may fail before it opens it itself."""

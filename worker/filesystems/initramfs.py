@@ -10,7 +10,7 @@ nothing is unpacked to anywhere; nothing of the file is printed, only words that
 
 An initramfs is one or more cpio archives (newc) behind each other, zeros between them. The first
 ones may be plain (microcode, modules that are compressed themselves); one that is compressed is
-taken to reach to the end of the file. Source: the kernel's initramfs-buffer-format, init/initramfs.c.
+taken to reach to the end of the file. Source: the kernel's buffer-format.rst, init/initramfs.c.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MEMORY = 512 * 1024 * 1024
 """Bytes of each process: xz and zstd want up to 128 MiB for the largest window there is."""
 _CPU_SECONDS = 60
 CONTENT_MOST = 2 * 1024**3
-"""Bytes of an unpacked initramfs; one with every driver and firmware of a distribution has 0.6 GB."""
+"""Bytes of an unpacked initramfs; one with a distribution's every driver has 0.6 GB."""
 ENTRIES_MOST = 200_000
 _NAME_MOST = 4096
 _CHUNK = 64 * 1024
@@ -183,7 +183,6 @@ class _Archives:
         return False
 
 
-
 def give_up_rights() -> None:
     """Become nobody, with little memory and time; what is root's no longer is ours."""
     for limit, most in (
@@ -207,7 +206,7 @@ def main(wanted: Sequence[str]) -> int:
     give_up_rights()
     asked = set(wanted)
     try:
-        with open(0, "rb", _CHUNK, closefd=False) as file:  # noqa: PTH123  # the standard input
+        with open(0, "rb", closefd=False) as file:  # the standard input
             found = asked.intersection(modules_in(file))
     except (NotKnown, OSError, MemoryError) as error:
         print(str(error) or type(error).__name__)

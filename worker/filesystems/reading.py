@@ -17,7 +17,7 @@ import snapcore
 import structlog
 
 from portal.domain.errors import DiskUnavailable, Unsuitable
-from worker.filesystems.startup import NotKnown
+from worker.filesystems.initramfs import NotKnown
 from worker.kinds.threads import COMPRESSION_THREADS
 
 if TYPE_CHECKING:

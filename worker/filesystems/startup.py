@@ -1,7 +1,7 @@
 """What a server's Linux starts with: the newest kernel in /boot, and the drivers it has at once.
 
-The newest is what boot loaders start unless somebody chose otherwise; which entry somebody chose is
-not looked up. Drivers stand in the kernel (`modules.builtin`), in its initramfs, or only on the disk
+The newest is what boot loaders start unless somebody chose otherwise; what somebody chose is not
+looked up. Drivers stand in the kernel (`modules.builtin`), in its initramfs, or on the disk alone
 (`modules.dep`), where they come too late.
 
 What must always hold: paths are put together of checked words; no link is followed; what is not

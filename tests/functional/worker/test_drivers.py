@@ -93,7 +93,7 @@ def test_what_it_starts_with_is_noted_and_warned_of(house: House, tmp_path: Path
     )
     assert (drivers.early, drivers.later) == (("ahci", "nvme", "sd_mod"), ("mptspi",))
     assert hashlib.sha256(house.disk.read_bytes()).hexdigest() == before
-    job, layouts = look(house)
+    _, layouts = look(house)
     assert "attach the disk as SATA or NVMe instead" in warnings(Kind.VMDK, layouts)[0]
 
 
@@ -229,7 +229,7 @@ def test_the_bootable_debian(sqlite_house: House, debian_disk: Path, tmp_path: P
     assert set(drivers.later) == there(on_disk) - early
     assert set(drivers.absent) == set(NAMES) - early - there(on_disk)
     # Its initramfs is made for virtio alone.
-    job, layouts = look(sqlite_house)
+    _, layouts = look(sqlite_house)
     [told] = warnings(Kind.VMDK, layouts)
     assert f"(kernel {drivers.kernel}) hold no driver for VMware's LSI Logic" in told
 

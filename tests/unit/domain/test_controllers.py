@@ -15,6 +15,13 @@ from portal.domain.preflight import warnings as warnings_for
 EXPORTS = ("vmdk", "ova", "vhd", "vhdx", "qcow2")
 EVERYTHING = " ".join(NAMES)
 VIRTIO_ONLY = "virtio_pci virtio_blk"
+LSI = "VMware's LSI Logic SCSI controller"
+ANY = "an LSI Logic SCSI, SATA or IDE controller"
+HV = "the disks of Hyper-V"
+NONE = ", nor another that it could start with there"
+AS = "attach the disk as"
+PUT = "add mptspi to /etc/initramfs-tools/modules and run update-initramfs -u first."
+GENERATION_1 = "generation 1 can start it from IDE"
 FILES = "This server's start-up files (kernel 6.1.0-18-amd64) hold no driver for "
 
 
@@ -57,76 +64,32 @@ def test_every_export_is_warned_of_when_nothing_would_start_it(kind: Kind) -> No
         ("ova", "ata_piix sd_mod", "", ""),
         ("ova", "ahci sd_mod", "", ""),
         # Something else would do.
-        (
-            "vmdk",
-            "ahci ata_piix sd_mod",
-            "mptspi",
-            "VMware's LSI Logic SCSI controller: attach the disk as SATA or IDE instead, or add"
-            " mptspi to /etc/initramfs-tools/modules and run update-initramfs -u first.",
-        ),
-        (
-            "vmdk",
-            "ata_piix vmw_pvscsi sd_mod nvme",
-            "",
-            "VMware's LSI Logic SCSI controller: attach the disk as IDE, VMware Paravirtual or NVMe"
-            " instead.",
-        ),
-        (
-            "qcow2",
-            "ahci sd_mod",
-            "virtio_pci virtio_blk",
-            "virtio disks: attach the disk as SATA instead, or add virtio_blk and virtio_pci to"
-            " /etc/initramfs-tools/modules and run update-initramfs -u first.",
-        ),
+        ("vmdk", "ahci ata_piix sd_mod", "mptspi", f"{LSI}: {AS} SATA or IDE instead, or {PUT}"),
+        ("vmdk", "ata_piix sd_mod nvme", "", f"{LSI}: {AS} IDE or NVMe instead."),
+        ("vmdk", "vmw_pvscsi sd_mod", "", f"{LSI}: {AS} VMware Paravirtual instead."),
+        ("qcow2", "ahci sd_mod", "", f"virtio disks: {AS} SATA instead."),
         # Nothing else would do.
-        (
-            "vmdk",
-            VIRTIO_ONLY,
-            "mptspi sd_mod",
-            "VMware's LSI Logic SCSI controller, nor another that it could start with there: add"
-            " mptspi and sd_mod to /etc/initramfs-tools/modules and run update-initramfs -u first.",
-        ),
-        (
-            "vmdk",
-            VIRTIO_ONLY,
-            "ata_piix sd_mod",
-            "VMware's LSI Logic SCSI controller, nor another that it could start with there: add"
-            " ata_piix and sd_mod to /etc/initramfs-tools/modules and run update-initramfs -u"
-            " first.",
-        ),
-        (
-            "ova",
-            VIRTIO_ONLY,
-            "",
-            "an LSI Logic SCSI, SATA or IDE controller, nor another that it could start with"
-            " there: give it a kernel that has one first.",
-        ),
+        ("vmdk", VIRTIO_ONLY, "mptspi", f"{LSI}{NONE}: give it a kernel that has one first."),
+        ("vmdk", "sd_mod", "mptspi", f"{LSI}{NONE}: {PUT}"),
+        ("vmdk", "sd_mod", "ahci", f"{LSI}{NONE}: {PUT.replace('mptspi', 'ahci')}"),
+        ("ova", VIRTIO_ONLY, "", f"{ANY}{NONE}: give it a kernel that has one first."),
+        ("ova", "vmw_pvscsi sd_mod", "", f"{ANY}: {AS} VMware Paravirtual instead."),
         # Hyper-V, whose disks are IDE too, unless the kernel has its driver, though too late.
-        (
-            "vhd",
-            "ata_piix sd_mod",
-            "",
-            "the disks of Hyper-V and Azure: Hyper-V generation 1 can start it from IDE, Azure"
-            " cannot.",
-        ),
-        (
-            "vhdx",
-            "ata_piix sd_mod",
-            "",
-            "the disks of Hyper-V: generation 1 can start it from IDE, generation 2 cannot.",
-        ),
-        (
-            "vhd",
-            "ata_piix sd_mod",
-            "hv_vmbus hv_storvsc",
-            "the disks of Hyper-V and Azure: add hv_storvsc and hv_vmbus to"
-            " /etc/initramfs-tools/modules and run update-initramfs -u first.",
-        ),
-        ("vhdx", VIRTIO_ONLY, "", "the disks of Hyper-V: give it a kernel that has one first."),
+        ("vhd", "ata_piix sd_mod", "", f"{HV} and Azure: Hyper-V {GENERATION_1}, Azure cannot."),
+        ("vhdx", "ata_piix sd_mod", "", f"{HV}: {GENERATION_1}, generation 2 cannot."),
+        ("vhdx", "sd_mod hv_vmbus", "hv_storvsc", f"{HV}: {PUT.replace('mptspi', 'hv_storvsc')}"),
+        ("vhdx", VIRTIO_ONLY, "", f"{HV}: give it a kernel that has one first."),
     ],
 )
 def test_what_is_told(kind: str, early: str, later: str, told: str) -> None:
     assert warnings(kind, drivers(early, later)) == ([FILES + told] if told else [])
+
+
+def test_ide_is_no_way_where_hyper_v_s_driver_is_there_but_too_late() -> None:
+    """ata_piix leaves the disks to it."""
+    [told] = warnings("vhdx", drivers("ata_piix sd_mod", "hv_vmbus hv_storvsc"))
+    assert "add hv_storvsc and hv_vmbus to /etc/initramfs-tools/modules" in told
+    assert "IDE" not in told
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from worker.filesystems import initramfs
 from worker.filesystems.initramfs import NotKnown, module_of, modules_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 END = b"TRAILER!!!"
 
