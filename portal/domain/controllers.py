@@ -87,7 +87,9 @@ def _of_choice(choice: _Choice, drivers: Drivers) -> list[str]:
         return [f"{missing}: attach the disk as {_either(others)} instead{or_else}."]
     if not way:
         way = _way(drivers, choice.instead) or "give it a kernel that has one"
-    return [f"{missing}, nor another that it could start with there: {way} first."]
+    none = all(drivers.lacks(controller) for controller in choice.instead)
+    nor = ", nor another that it could start with there" if none else ""
+    return [f"{missing}{nor}: {way} first."]
 
 
 def _of_hyper_v(where: str, with_ide: str, drivers: Drivers) -> list[str]:

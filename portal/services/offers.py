@@ -79,9 +79,19 @@ def offers(work: Work, server: Server) -> list[Offer]:
 
 
 def exports_of(origin: Snapshot) -> list[Offer]:
-    """One for every export of a stored raw snapshot; what its disks held is not looked at again."""
+    """One for every export of a stored raw snapshot; what its disks held is not looked at again.
+
+    Warnings are of the server as a worker saw it last: they name the kernel.
+    """
+    layouts = [layout_of(disk) for disk in origin.server.disks]
     return [
-        Offer(kind, facts, reason_against_export(origin, kind), Estimate())
+        Offer(
+            kind=kind,
+            facts=facts,
+            reason=reason_against_export(origin, kind),
+            estimate=Estimate(),
+            warnings=tuple(preflight.warnings(kind, layouts)),
+        )
         for kind, facts in FACTS.items()
         if facts.export
     ]

@@ -108,11 +108,15 @@ def _images(
                 virtual_size=-(-plan.size // grain) * grain,
             )
         )
+    layouts = layouts_of(task, plans)
     return Taking(
         images=images,
         source=sum(plan.size for plan in plans),
         plans=plans_of_server(task, plans),
-        notes=preflight.notes(task.snapshot.server.operating_system, layouts_of(task, plans)),
+        notes=[
+            *preflight.notes(task.snapshot.server.operating_system, layouts),
+            *preflight.warnings(task.snapshot.kind, layouts),
+        ],
     )
 
 

@@ -79,7 +79,10 @@ def prepare(task: Task) -> Taking:
         images=[image],
         source=size,
         plans=plans_of_server(task, plans),
-        notes=preflight.notes(server.operating_system, layouts),
+        notes=[
+            *preflight.notes(server.operating_system, layouts),
+            *preflight.warnings(Kind.OVA, layouts),
+        ],
     )
 
 

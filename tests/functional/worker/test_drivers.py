@@ -109,6 +109,21 @@ def test_a_snapshot_keeps_what_was_found(sqlite_house: House, tmp_path: Path) ->
     assert layout.drivers == drivers
 
 
+def test_exports_go_by_it(sqlite_house: House, tmp_path: Path) -> None:
+    """An OVA names a bus that the server starts from; other READMEs say what is missing."""
+    server_disk(sqlite_house.disk, tmp_path)
+    machine = sqlite_house.download(sqlite_house.done("ova"), "web-1.ova")
+    assert b"<rasd:ResourceSubType>lsilogic" in machine
+    assert found(sqlite_house) is not None
+    taken = sqlite_house.done("ova")
+    machine = sqlite_house.download(taken, "web-1.ova")
+    assert b"<rasd:ResourceSubType>vmware.sata.ahci" in machine
+    assert "start-up files" not in sqlite_house.download(taken, "README.txt").decode()
+    readme = sqlite_house.download(sqlite_house.done("vmdk"), "README.txt").decode()
+    told = "hold no driver for VMware's LSI Logic SCSI controller: attach the disk as SATA"
+    assert told in " ".join(readme.split())
+
+
 def test_a_boot_partition_on_another_file_system(sqlite_house: House, tmp_path: Path) -> None:
     """/boot is ext2 and of its own; the server's other mounts need not be there for this."""
     disk = sqlite_house.disk

@@ -108,6 +108,11 @@ def test_the_way_is_that_of_who_made_the_initramfs(initramfs: str, way: str) -> 
     assert way in told
 
 
+def test_of_what_was_not_looked_for_nothing_is_claimed() -> None:
+    [told] = warnings("vmdk", replace(drivers("sd_mod"), absent=("mptspi",)))
+    assert told == f"{FILES}{LSI}: give it a kernel that has one first."
+
+
 def test_a_driver_that_was_not_looked_for_is_not_warned_of() -> None:
     known = drivers("sd_mod")
     absent = tuple(name for name in known.absent if name != "mptspi")
