@@ -10,6 +10,7 @@ class Step(StrEnum):
 
     OPENING = "Opening the disk"
     INSPECTING = "Looking at the disk"
+    DRIVERS = "Looking what the server starts with"
     PARTS = "Copying the disk"
     MANIFEST = "Joining the parts"
     PROVING = "Reading the file back"

@@ -173,6 +173,7 @@ def offer(of: Offer) -> Document:
         "reason": of.reason,
         "estimate": asdict(of.estimate),
         "notes": list(of.notes),
+        "warnings": list(of.warnings),
     }
 
 

@@ -204,6 +204,9 @@ def kinds(*, server: str, as_json: bool) -> None:
     )
     for told in dict.fromkeys(told for offer in found for told in offer.notes):
         note(f"Exports: {told}")
+    for offer in found:
+        for warning in offer.warnings:
+            note(f"{offer.kind}: {warning}")
 
 
 def _offer_row(offer: Offer) -> tuple[str, ...]:

@@ -35,4 +35,4 @@ def notes_for(operating_system: str) -> list[str]:
 
 
 def _is_centos_5(operating_system: str) -> bool:
-    return re.search(r"\b(centos|red hat|rhel)\b.*?\b5\b", operating_system.lower()) is not None
+    return re.search(r"\b(centos|red hat|rhel)\D*5\b", operating_system.lower()) is not None

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+from portal.domain.drivers import Drivers
 from portal.domain.index import canonical
 
 
@@ -35,7 +36,8 @@ class Partition:
 class Layout:
     """A disk; bytes. `to_read` is what a snapshot that leaves out unused space reads of it.
 
-    `reason`: why the whole disk is taken whole, or "".
+    `reason`: why the whole disk is taken whole, or "". `drivers`: of the Linux whose root file
+    system is on this disk, what it starts with; None where that is not known.
     """
 
     size: int
@@ -43,6 +45,7 @@ class Layout:
     table: str = "none"
     reason: str = ""
     partitions: tuple[Partition, ...] = field(default=())
+    drivers: Drivers | None = None
 
     def as_text(self) -> str:
         """For the database."""
@@ -53,7 +56,13 @@ class Layout:
         """The inverse of `as_text`."""
         known = json.loads(text)
         parts = tuple(Partition(**_only(Partition, part)) for part in known.get("partitions", ()))
-        return cls(**{**_only(cls, known), "partitions": parts})
+        found = _drivers(known["drivers"]) if known.get("drivers") else None
+        return cls(**{**_only(cls, known), "partitions": parts, "drivers": found})
+
+
+def _drivers(values: dict[str, Any]) -> Drivers:
+    lists = {name: tuple(values.get(name, ())) for name in ("early", "later", "absent")}
+    return Drivers(**{**_only(Drivers, values), **lists})
 
 
 def _only(of: type[Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from portal.domain import amounts
-from portal.domain.compatibility import notes_for, starts_from_ide
+from portal.domain import amounts, controllers
+from portal.domain.compatibility import notes_for
 from portal.domain.kinds import Kind
 
 if TYPE_CHECKING:
@@ -72,11 +72,6 @@ def boot_mode(layouts: Sequence[Layout | None]) -> Boot | None:
     return None
 
 
-def bus(operating_system: str) -> str:
-    """Where the disks of the new machine are attached so that the system finds them."""
-    return "ide" if starts_from_ide(operating_system) else "lsilogic"
-
-
 def notes(operating_system: str, layouts: Sequence[Layout | None]) -> list[str]:
     """Sentences on the machine that an export is to run in."""
     mode = boot_mode(layouts)
@@ -88,3 +83,8 @@ def notes(operating_system: str, layouts: Sequence[Layout | None]) -> list[str]:
         if mode is Boot.EITHER:
             told[-1] = "The new machine's firmware may be BIOS or UEFI."
     return told + notes_for(operating_system)
+
+
+def warnings(kind: Kind, layouts: Sequence[Layout | None]) -> list[str]:
+    """Sentences on what the server lacks for that export: drivers, where they were looked for."""
+    return controllers.warnings(kind.value, controllers.drivers_of(layouts))

@@ -54,28 +54,44 @@ class Offer:
     estimate: Estimate
     notes: tuple[str, ...] = ()
     """Of an export: what the new machine has to be like."""
+    warnings: tuple[str, ...] = ()
+    """Of an export: what the server lacks for this kind."""
 
 
 def offers(work: Work, server: Server) -> list[Offer]:
     """One for every kind, in their order."""
     layouts = [layout_of(disk) for disk in server.disks]
     told = tuple(preflight.notes(server.operating_system, layouts))
+    found = []
+    for kind, facts in FACTS.items():
+        reason = reason_against(server, kind)
+        found.append(
+            Offer(
+                kind=kind,
+                facts=facts,
+                reason=reason,
+                estimate=_estimate(work, server, kind, layouts),
+                notes=told if facts.export else (),
+                warnings=() if reason else tuple(preflight.warnings(kind, layouts)),
+            )
+        )
+    return found
+
+
+def exports_of(origin: Snapshot) -> list[Offer]:
+    """One for every export of a stored raw snapshot; what its disks held is not looked at again.
+
+    Warnings are of the server as a worker saw it last: they name the kernel.
+    """
+    layouts = [layout_of(disk) for disk in origin.server.disks]
     return [
         Offer(
             kind=kind,
             facts=facts,
-            reason=reason_against(server, kind),
-            estimate=_estimate(work, server, kind, layouts),
-            notes=told if facts.export else (),
+            reason=reason_against_export(origin, kind),
+            estimate=Estimate(),
+            warnings=tuple(preflight.warnings(kind, layouts)),
         )
-        for kind, facts in FACTS.items()
-    ]
-
-
-def exports_of(origin: Snapshot) -> list[Offer]:
-    """One for every export of a stored raw snapshot; what its disks held is not looked at again."""
-    return [
-        Offer(kind, facts, reason_against_export(origin, kind), Estimate())
         for kind, facts in FACTS.items()
         if facts.export
     ]

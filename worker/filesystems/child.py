@@ -1,8 +1,9 @@
 """The process that mounts: `python -m worker.filesystems.child REPORT_FD`, in a mount namespace.
 
-It speaks in lines of JSON. It is asked on its standard input: which volumes there are; then, which
-paths to leave out. It answers on REPORT_FD: what it mounted; then, how tar ended and what tar
-cannot keep. The archive goes to its standard output. It ends when its input does.
+It speaks in lines of JSON. It is asked on its standard input: which volumes there are; then, for an
+archive, which paths to leave out, or which drivers to look for. It answers on REPORT_FD: what it
+mounted; then, how tar ended and what tar cannot keep, or what the server starts with. The archive
+goes to its standard output. It ends when its input does.
 
 It runs as root and knows nothing of the portal: no database, no store, no settings.
 """
@@ -16,7 +17,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.filesystems import fstab, notes, subvolumes
+from worker.filesystems import fstab, notes, startup, subvolumes
+from worker.filesystems.initramfs import NotKnown
 from worker.filesystems.kernel import KernelView
 from worker.filesystems.tree import RAW, Refused, Tree
 
@@ -41,7 +43,7 @@ _LINE = 500
 
 
 def main(report_fd: int) -> int:
-    """Mount, report, wait to be told, archive, report."""
+    """Mount, report, wait to be told, archive or look, report."""
     with os.fdopen(report_fd, "w") as report:
 
         def tell(answer: dict[str, Any]) -> None:
@@ -52,7 +54,7 @@ def main(report_fd: int) -> int:
         view = KernelView(Path(asked["scratch"]))
         tree = Tree(view, asked["volumes"])
         try:
-            tell(tree.mount())
+            tell(tree.mount(asked["only"]))
         except Refused as refused:
             tell({"refused": str(refused), "detail": refused.detail})
             return 1
@@ -62,8 +64,20 @@ def main(report_fd: int) -> int:
         line = sys.stdin.readline()
         if not line:
             return 1
-        tell(_archive(view.root, tree, json.loads(line)["exclude"]))
+        told = json.loads(line)
+        if "drivers" in told:
+            tell(_drivers(view, told["drivers"]))
+        else:
+            tell(_archive(view.root, tree, told["exclude"]))
     return 0
+
+
+def _drivers(view: KernelView, wanted: list[str]) -> dict[str, Any]:
+    """What the server starts with, or why that is not known."""
+    try:
+        return startup.look(view, wanted)
+    except (NotKnown, OSError) as error:
+        return {"not known": str(error)}
 
 
 def _archive(root: Path, tree: Tree, exclude: list[str]) -> dict[str, Any]:

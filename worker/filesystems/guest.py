@@ -10,19 +10,20 @@ import math
 import os
 import re
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import snapcore
 import structlog
 
 from portal.domain.errors import DiskUnavailable, SnapportError, Unsuitable
-from worker.filesystems import fstab, notes
+from worker.filesystems import fstab, notes, startup
 from worker.filesystems.guestfish import Failed, Guestfish
+from worker.filesystems.initramfs import NotKnown
 from worker.filesystems.reading import TarStream
 from worker.filesystems.tree import RAW, NotMounted, Refused, Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -39,12 +40,13 @@ _FIELD = re.compile(r"^(bfree|blocks|frsize): (\d+)$", re.MULTILINE)
 
 
 class GuestView:
-    """A `tree.View`."""
+    """A `tree.View` and a `startup.View`; `scratch` is the machine's folder."""
 
     pieces = True
 
-    def __init__(self, guest: Guestfish) -> None:
+    def __init__(self, guest: Guestfish, scratch: Path) -> None:
         self._guest = guest
+        self._scratch = scratch
         self.replayed: list[str] = []  # libguestfs replays by itself, and does not say so
 
     def mount(self, volume: dict[str, Any], path: str, *, subvolume: str = "") -> None:
@@ -99,6 +101,27 @@ class GuestView:
         """What boots the server, as far as its files tell."""
         return notes.boot_loader(lambda path: self._true("exists", path))
 
+    def names(self, folder: str) -> list[str]:
+        """What is in a folder; nothing where it is none. A name of two lines is told as two."""
+        if not self.is_plain_folder(folder):
+            return []
+        return (self._guest.ask("ls", folder) or "").splitlines()
+
+    def open(self, path: str, most: int) -> BinaryIO | None:
+        """A plain file of at most so many bytes, fetched here; None where it is none."""
+        folder, _, _ = path.rpartition("/")
+        if not self.is_plain_folder(folder) or not self._true("is-file", path):
+            return None
+        size = self._guest.ask("filesize", path)
+        fetched = self._scratch / "fetched"
+        if size is None or int(size) > most:
+            return None
+        if self._guest.ask("download", path, str(fetched)) is None:
+            return None
+        file = fetched.open("rb")
+        fetched.unlink()
+        return file
+
     def _true(self, *command: str) -> bool:
         return (self._guest.ask(*command) or "").strip() == "true"
 
@@ -107,11 +130,19 @@ class GuestReading:
     """As `reading.Reading`, by libguestfs. A context manager."""
 
     def __init__(
-        self, volumes: Sequence[Volume], scratch: Path, heartbeat: Heartbeat, *, kvm: bool
+        self,
+        volumes: Sequence[Volume],
+        scratch: Path,
+        heartbeat: Heartbeat,
+        *,
+        kvm: bool,
+        only: Iterable[str] | None = None,
     ) -> None:
         disks = dict.fromkeys(path for _number, path in sorted({(v.disk, v.path) for v in volumes}))
         self._guest = Guestfish(list(disks), scratch, heartbeat, kvm=kvm)
-        self._tree = Tree(GuestView(self._guest), [one.as_json() for one in volumes])
+        self._view = GuestView(self._guest, scratch)
+        self._tree = Tree(self._view, [one.as_json() for one in volumes])
+        self._only = None if only is None else frozenset(only)
         self._writer: threading.Thread | None = None
         self._ended = False
         self.report: dict[str, Any] = {}
@@ -121,7 +152,7 @@ class GuestReading:
         """Start the machine and mount. Raises `Unsuitable`."""
         try:
             self._guest.start()
-            self.report = self._tree.mount()
+            self.report = self._tree.mount(self._only)
         except Failed as failed:
             self._close()
             log.error("libguestfs failed", reason=str(failed))
@@ -168,6 +199,13 @@ class GuestReading:
         self._writer = threading.Thread(target=self._wait, args=(writing,), name="guestfish")
         self._writer.start()
         return TarStream(stream, self)
+
+    def drivers(self, wanted: Sequence[str]) -> dict[str, Any]:
+        """What the server starts with (`startup.look`). Raises `NotKnown`."""
+        try:
+            return startup.look(self._view, wanted)
+        except (Failed, OSError) as error:
+            raise NotKnown(str(error)) from error
 
     def _wait(self, writing: int) -> None:
         """Hold the pipe open until the command has ended: it may fail before it opens it itself."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from worker.filesystems import fstab, notes, subvolumes
@@ -12,6 +13,10 @@ from worker.filesystems.mounts import Mounter
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
+
+_NAMES_MOST = 10_000
+"""Entries of a folder; a hostile one has millions."""
 
 
 _SUBVOLUMES = 100
@@ -19,7 +24,7 @@ _SUBVOLUMES = 100
 
 
 class KernelView:
-    """A `tree.View`; `scratch` is a folder of its own."""
+    """A `tree.View` and a `startup.View`; `scratch` is a folder of its own."""
 
     pieces = False
 
@@ -65,6 +70,23 @@ class KernelView:
         """What boots the server, as far as its files tell."""
         return notes.boot_loader(lambda path: os.path.lexists(f"{self.root}{path}"))
 
+    def names(self, folder: str) -> list[str]:
+        """What is in a folder; nothing where it is none."""
+        if not self.is_plain_folder(folder):
+            return []
+        with os.scandir(self._at(folder)) as entries:
+            return [entry.name for entry in islice(entries, _NAMES_MOST)]
+
+    def open(self, path: str, most: int) -> BinaryIO | None:
+        """A plain file of at most so many bytes; None where it is none."""
+        if not self.is_plain_folder(os.path.dirname(path)):  # noqa: PTH120  # of the server
+            return None
+        file = _opened(self._at(path))
+        if file is not None and os.fstat(file.fileno()).st_size > most:
+            file.close()
+            return None
+        return file
+
     def _at(self, path: str) -> Path:
         return self.root / path.lstrip("/")
 
@@ -75,14 +97,23 @@ def _fstab_of(root: Path) -> str | None:
         return None
     if not _is_plain_folder(root, "/etc"):
         return None
+    file = _opened(root / "etc/fstab")
+    if file is None:
+        return None
+    with file:
+        return file.read(fstab.MOST_BYTES).decode(errors="replace")
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    """A plain file; None for what is none, which is neither followed nor waited for."""
     try:
-        opened = os.open(root / "etc/fstab", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with os.fdopen(opened, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
-        return file.read(fstab.MOST_BYTES).decode(errors="replace")
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        return None
+    return os.fdopen(opened, "rb")
 
 
 def _is_plain_folder(root: Path, path: str) -> bool:

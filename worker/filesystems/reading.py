@@ -17,9 +17,10 @@ import snapcore
 import structlog
 
 from portal.domain.errors import DiskUnavailable, Unsuitable
+from worker.filesystems.initramfs import NotKnown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -39,9 +40,19 @@ _LINE_MOST = 16 * 1024 * 1024
 
 
 class Reading:
-    """A child at work on one server. A context manager: the child ends with it."""
+    """A child at work on one server. A context manager: the child ends with it.
 
-    def __init__(self, volumes: Sequence[Volume], scratch: Path, heartbeat: Heartbeat) -> None:
+    `only` these mount points are mounted; None: all.
+    """
+
+    def __init__(
+        self,
+        volumes: Sequence[Volume],
+        scratch: Path,
+        heartbeat: Heartbeat,
+        *,
+        only: Iterable[str] | None = None,
+    ) -> None:
         self._heartbeat = heartbeat
         self._answers, told = os.pipe()
         self._archive, archive = os.pipe()
@@ -66,7 +77,11 @@ class Reading:
             os.close(told)
             os.close(archive)
         self._buffer = b""
-        self._asked = {"scratch": str(scratch), "volumes": [one.as_json() for one in volumes]}
+        self._asked = {
+            "scratch": str(scratch),
+            "volumes": [one.as_json() for one in volumes],
+            "only": None if only is None else sorted(only),
+        }
         self.report: dict[str, Any] = {}
         self.result: dict[str, Any] = {}
 
@@ -108,6 +123,14 @@ class Reading:
         self._archive = -1
         self._tell({"exclude": list(exclude)})
         return TarStream(stream, self)
+
+    def drivers(self, wanted: Sequence[str]) -> dict[str, Any]:
+        """What the server starts with (`startup.look`). Raises `NotKnown`."""
+        self._tell({"drivers": list(wanted)})
+        answer = self._answer()
+        if "not known" in answer:
+            raise NotKnown(answer["not known"])
+        return answer
 
     def end(self) -> None:
         """Wait for the archive's writer. Raises `DiskUnavailable` unless it ended well."""

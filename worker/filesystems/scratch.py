@@ -1,4 +1,4 @@
-"""Folders for what lives no longer than a job: `DATA/scratch/HOST/SNAPSHOT`.
+"""Folders for what lives no longer than a job: `DATA/scratch/HOST/NAME`.
 
 What must always hold: a worker that starts clears what jobs of its host left behind, whatever ended
 them, and nothing else. A running job holds a lock on its folder, which goes with its process.
@@ -26,9 +26,9 @@ log = structlog.get_logger()
 
 
 @contextmanager
-def scratch(settings: Settings, host: str, snapshot_id: int) -> Iterator[Path]:
-    """A new, empty folder, for root's eyes only; gone afterwards."""
-    folder = _folder_of(settings, host) / str(snapshot_id)
+def scratch(settings: Settings, host: str, name: int | str) -> Iterator[Path]:
+    """A new, empty folder, for root's eyes only; gone afterwards. `name`: the snapshot's number."""
+    folder = _folder_of(settings, host) / str(name)
     _clear(folder)
     while True:
         folder.mkdir(parents=True, mode=0o700, exist_ok=True)

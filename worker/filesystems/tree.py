@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from worker.filesystems import fstab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
 RAW = "take a raw snapshot instead."
 
@@ -96,13 +96,17 @@ class Tree:
         self._volumes = volumes
         self._mounted: list[dict[str, Any]] = []
 
-    def mount(self) -> dict[str, Any]:
-        """Mount all of them; what was mounted. Raises `Refused`."""
+    def mount(self, only: Container[str] | None = None) -> dict[str, Any]:
+        """Mount all of them, or those with these mount points; what was mounted.
+
+        Raises `Refused`.
+        """
         root = self._find_root()
         mounts = fstab.parse(root.text)
         own = next((mount for mount in mounts if mount.path == "/"), None)
         subvolume = (own.subvolume if own else "") or root.subvolume
         self._mount(root.volume, "/", subvolume)
+        mounts = [mount for mount in mounts if only is None or mount.path in only]
         for mount in mounts:
             if mount.path == "/":
                 continue

@@ -108,11 +108,15 @@ def _images(
                 virtual_size=-(-plan.size // grain) * grain,
             )
         )
+    layouts = layouts_of(task, plans)
     return Taking(
         images=images,
         source=sum(plan.size for plan in plans),
         plans=plans_of_server(task, plans),
-        notes=preflight.notes(task.snapshot.server.operating_system, layouts_of(task, plans)),
+        notes=[
+            *preflight.notes(task.snapshot.server.operating_system, layouts),
+            *preflight.warnings(task.snapshot.kind, layouts),
+        ],
     )
 
 
@@ -126,7 +130,7 @@ def layouts_of(task: Task, plans: list[snapcore.Plan]) -> list[Layout | None]:
     known = [layout_of(disk) for disk in task.snapshot.server.disks]
     known += [None] * (len(plans) - len(known))
     return [
-        layout_in(plan) if plan.partition_table is not None else before
+        layout_in(plan, before) if plan.partition_table is not None else before
         for plan, before in zip(plans, known, strict=False)
     ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import snapcore
 
 from portal.domain import names, ovf, preflight
+from portal.domain.bus import bus_of
 from portal.domain.errors import Unsuitable
 from portal.domain.guest_types import guest_type
 from portal.domain.kinds import FACTS, Kind
@@ -30,7 +31,7 @@ def prepare(task: Task) -> Taking:
     plans = open_plans(task)
     server = task.snapshot.server
     layouts = layouts_of(task, plans)
-    bus = ovf.Bus(preflight.bus(server.operating_system))
+    bus = bus_of(server.operating_system, layouts)
     most = ovf.most_disks(bus)
     if len(plans) > most:
         raise Unsuitable(
@@ -78,7 +79,10 @@ def prepare(task: Task) -> Taking:
         images=[image],
         source=size,
         plans=plans_of_server(task, plans),
-        notes=preflight.notes(server.operating_system, layouts),
+        notes=[
+            *preflight.notes(server.operating_system, layouts),
+            *preflight.warnings(Kind.OVA, layouts),
+        ],
     )
 
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 from portal.domain import names
 from portal.domain.kinds import FACTS, Kind
 from worker.extents import ReadMeter
-from worker.filesystems.guest import GuestReading
-from worker.filesystems.kvm import works
-from worker.filesystems.reading import Reading
+from worker.filesystems.reader import reading_of
 from worker.filesystems.scratch import scratch
 from worker.filesystems.volumes import check_some, table_of, volumes_of
 from worker.kinds.image import Image, Taking
@@ -18,8 +16,8 @@ from worker.kinds.plans import open_plans
 from worker.kinds.threads import COMPRESSION_THREADS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from worker.filesystems.guest import GuestReading
+    from worker.filesystems.reading import Reading
     from worker.filesystems.volumes import Volume
     from worker.kinds.image import Task
 
@@ -38,7 +36,8 @@ def prepare(task: Task) -> Taking:
     folder = task.opened.enter_context(
         scratch(task.runtime.settings, task.snapshot.server.host_name, task.snapshot.id)
     )
-    reading = _open(task, volumes, folder)
+    reading = reading_of(task.runtime.settings, volumes, folder, task.heartbeat)
+    task.opened.enter_context(reading)
     gzip, exclude = task.options.gzip, task.options.exclude
     facts = FACTS[Kind.TAR]
     image = Image(
@@ -57,16 +56,6 @@ def prepare(task: Task) -> Taking:
         plans=plans,
         machine=lambda: _machine(tables, reading, exclude),
     )
-
-
-def _open(task: Task, volumes: list[Volume], folder: Path) -> Reading | GuestReading:
-    settings, opened, heartbeat = task.runtime.settings, task.opened, task.heartbeat
-    if settings.reader == "libguestfs":
-        kvm = settings.reader_kvm == "yes" or (
-            settings.reader_kvm == "probe" and works(settings.data.resolve(), folder, heartbeat)
-        )
-        return opened.enter_context(GuestReading(volumes, folder, heartbeat, kvm=kvm))
-    return opened.enter_context(Reading(volumes, folder, heartbeat))
 
 
 def _machine(

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select
 
+from portal.domain.drivers import Drivers
 from portal.domain.kinds import FACTS, Kind
+from portal.domain.layout import Layout
 from portal.domain.lifecycle import SnapshotState
 from portal.queue import ANYWHERE
-from portal.records import Snapshot, SnapshotFile
+from portal.records import Server, Snapshot, SnapshotFile
 from portal.records.file import FileRole
 from tests.functional.pages.visitor import Visitor, words
 
@@ -154,3 +156,19 @@ def test_somebody_elses_snapshot_is_not_there(scene: Scene, visit: Callable[...,
     answer = visit(scene, mine).post(f"/snapshots/{origin}/export", kind="vmdk")
     assert answer.status_code == 404
     assert scene.job(origin + 1) is None
+
+
+def test_drivers_that_the_server_lacks_are_said_before(
+    scene: Scene, visit: Callable[..., Visitor]
+) -> None:
+    tenant = scene.tenant("Acme")
+    origin = _raw(scene, tenant)
+    drivers = Drivers("6.1.0-18-amd64", "initrd.img-6.1.0-18-amd64", absent=("mptspi",))
+    with scene.runtime.work() as work:
+        [disk] = work.session.get_one(Server, tenant.server).disks
+        disk.layout = Layout(size=1 << 30, to_read=1 << 20, drivers=drivers).as_text()
+        work.commit()
+    page = visit(scene, tenant).get(f"/snapshots/{origin}").text
+    vmdk = page.partition('value="vmdk"')[2].partition("</label>")[0]
+    assert "(kernel 6.1.0-18-amd64) hold no driver for VMware" in vmdk
+    assert page.count("start-up files") == 1

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from portal.domain.drivers import Drivers
+from portal.domain.layout import Layout
 from portal.domain.lifecycle import SnapshotState
+from portal.records import Server
 from tests.functional.pages.scene import Scene, Tenant
 from tests.functional.pages.visitor import Visitor, words
 
@@ -151,3 +154,35 @@ def test_the_form_offers_the_accounts_stores_only(
         page = words(visit(scene, who).get(_page(mine)))
         assert "Mine" in page
         assert "Theirs" not in page
+
+
+def test_each_export_warns_of_the_driver_that_it_lacks(
+    scene: Scene, visit: Callable[..., Visitor]
+) -> None:
+    """Beside the choice; a kind whose driver is there is offered without a word."""
+    tenant = scene.tenant("Acme")
+    visitor = visit(scene, tenant)
+    assert "start-up files" not in words(visitor.get(_page(tenant)))
+    with scene.runtime.work() as work:
+        [disk] = work.session.get_one(Server, tenant.server).disks
+        disk.layout = Layout(
+            size=1 << 30,
+            to_read=1 << 20,
+            drivers=Drivers(
+                kernel="6.1.0-18-amd64",
+                initramfs="initrd.img-6.1.0-18-amd64",
+                early=("hv_vmbus", "hv_storvsc", "sd_mod", "ata_piix"),
+                absent=("mptspi",),
+            ),
+        ).as_text()
+        work.commit()
+    page = visitor.get(_page(tenant)).text
+    raw, vmdk, vhd = (_choice(page, kind) for kind in ("raw", "vmdk", "vhd"))
+    assert "(kernel 6.1.0-18-amd64) hold no driver for VMware" in vmdk
+    assert "attach the disk as IDE instead." in vmdk
+    assert "start-up files" not in raw + vhd
+
+
+def _choice(page: str, kind: str) -> str:
+    """One kind of the form, with what is said of it."""
+    return page.partition(f'name="kind" value="{kind}"')[2].partition("</label>")[0]

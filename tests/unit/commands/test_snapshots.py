@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import select, update
 
+from portal.domain.drivers import Drivers
+from portal.domain.layout import Layout
 from portal.domain.lifecycle import JobState, SnapshotState
 from portal.records import Job, Snapshot, SnapshotFile
 from portal.records.file import FileRole
-from portal.services import leases, stores
+from portal.services import leases, servers, stores
 from portal.services.authority import Actor
 from portal.services.moves import move_snapshot
 
@@ -191,6 +193,39 @@ def test_waiting_tells_how_it_ended(
     else:
         assert last == "Error: Snapshot 1 was cancelled."
     assert result.stdout == ""
+
+
+def test_kinds_warn_of_missing_drivers(flask: Commands, runtime: Runtime, customer: str) -> None:
+    """Each export in its own words; nothing is said before anybody looked."""
+    assert all(offer["warnings"] == [] for offer in flask.json("snapshots", "kinds", "web-1"))
+    with runtime.work() as work:
+        [disk] = servers.find(work, Actor.support(), "web-1").disks
+        disk.layout = Layout(
+            size=2**30,
+            to_read=2**20,
+            drivers=Drivers(
+                kernel="6.1.0-18-amd64",
+                initramfs="initrd.img-6.1.0-18-amd64",
+                early=("ahci", "sd_mod"),
+                later=("mptspi",),
+                absent=("ata_piix", "hv_storvsc", "piix", "ide_generic", "sym53c8xx"),
+            ),
+        ).as_text()
+        work.commit()
+    warnings = {
+        offer["kind"]: offer["warnings"] for offer in flask.json("snapshots", "kinds", "web-1")
+    }
+    assert warnings["raw"] == warnings["tar"] == []
+    [told] = warnings["vmdk"]
+    assert told == (
+        "This server's start-up files (kernel 6.1.0-18-amd64) hold no driver for VMware's LSI"
+        " Logic SCSI controller: attach the disk as SATA instead, or add mptspi to"
+        " /etc/initramfs-tools/modules and run update-initramfs -u first."
+    )
+    assert "the disks of Hyper-V and Azure" in warnings["vhd"][0]
+    noted = " ".join(flask("snapshots", "kinds", "web-1").stderr.split())
+    assert f"vmdk: {told}" in noted
+    assert f"vhd: {warnings['vhd'][0]}" in noted
 
 
 def test_cancelling(flask: Commands, runtime: Runtime, customer: str) -> None:
