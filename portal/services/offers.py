@@ -35,7 +35,7 @@ class Estimate:
     """Bytes and seconds; None where it is not known.
 
     `read` is what would be read of the disks. `size` is what the files would weigh, `most` that it
-    can be at most where nothing like it was taken yet.
+    can be at most where that is not known.
     """
 
     read: int | None = None
@@ -117,10 +117,11 @@ def _estimate(work: Work, server: Server, kind: Kind, layouts: Sequence[Layout |
         return Estimate()
     alike = _newest(work, kind, Snapshot.server_id == server.id)
     near = alike or _newest(work, None, Server.host_name == server.host_name)
+    size = _scaled(alike, read)
     return Estimate(
         read=read,
-        size=_scaled(alike, read),
-        most=None if alike else read,
+        size=size,
+        most=read if size is None else None,
         seconds=_seconds(near, read),
     )
 
