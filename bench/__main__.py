@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bench import inputs, storing, streaming
+from bench import inputs, kinds, storing, streaming
 from bench.clock import BenchFailed
 from bench.rows import Row, table
 from portal.domain.errors import SnapportError
@@ -34,6 +34,7 @@ TOOLS = {
     "pigz": "pigz",
     "igzip": "isal",
     "partclone.ext4": "partclone",
+    "ntfsclone": "ntfs-3g",
     "tar": "tar",
     "bash": "bash",
     "wc": "coreutils",
@@ -46,6 +47,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], Group]] = {
         ("smart-vs-plain", "smart-vs-pigz", "smart-size", "smart-vs-partclone"),
         streaming.smart,
     ),
+    "ntfsclone": (("ntfsclone",), kinds.ntfsclone),
+    "tar": (("tar", "tar-unread"), kinds.tar),
     "dense": (("dense-vs-pigz",), streaming.dense),
     "sparse-stream": (("sparse-stream",), streaming.sparse),
     "swift": (("swift-vs-pipeline", "unchanged", "memory-debian"), storing.debian),
