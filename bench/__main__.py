@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bench import exporting, inputs, storing, streaming
+from bench import exporting, inputs, kinds, storing, streaming
 from bench.clock import BenchFailed
 from bench.rows import Row, table
 from portal.domain.errors import SnapportError
@@ -35,6 +35,7 @@ TOOLS = {
     "igzip": "isal",
     "partclone.ext4": "partclone",
     "qemu-img": "qemu-utils",
+    "ntfsclone": "ntfs-3g",
     "tar": "tar",
     "bash": "bash",
     "wc": "coreutils",
@@ -47,6 +48,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], Group]] = {
         ("smart-vs-plain", "smart-vs-pigz", "smart-size", "smart-vs-partclone"),
         streaming.smart,
     ),
+    "ntfsclone": (("ntfsclone",), kinds.ntfsclone),
+    "tar": (("tar", "tar-unread"), kinds.tar),
     "dense": (("dense-vs-pigz",), streaming.dense),
     "sparse-stream": (("sparse-stream",), streaming.sparse),
     "exports": (
@@ -65,7 +68,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], Group]] = {
         exporting.sparse,
     ),
     "swift": (("swift-vs-pipeline", "unchanged", "memory-debian"), storing.debian),
-    "memory": (("memory-dense", "memory-sparse"), storing.memory),
+    "memory": (("memory-dense", "memory-export", "memory-sparse"), storing.memory),
     "sparse-swift": (("sparse-swift",), storing.sparse),
 }
 

@@ -25,8 +25,22 @@ DENSE_SIZE = 2 * GIB
 SPARSE_DATA = GIB
 SPARSE_RUN = 64 * MIB
 SMALL, LARGE = 8 * GIB, 1024 * GIB
+NTFS_SIZE = 2 * GIB
+NTFS_FILES = GIB
 NEEDED_FREE = 14 * GIB
 """For inputs not made yet and what a run stores at one time."""
+_FILL = """
+volume=$1 at=$2 most=$3
+shift 3
+ntfs-3g -o no_detach,big_writes "$volume" "$at" &
+until mountpoint -q "$at"; do kill -0 $!; sleep 0.05; done
+find "$@" -xdev -type f -size -64M -printf '%s %p\\0' | sort -z -k 2 |
+    while read -r -d '' size name && (( (most -= size) > 0 )); do printf '%s\\0' "$name"; done |
+    tar --create --null --verbatim-files-from --files-from=- --ignore-failed-read |
+    tar --extract --directory "$at" --no-same-owner --no-same-permissions || true
+umount "$at"
+wait $!
+"""
 _TREES = ("/usr", "/opt", "/var/lib", "/root", "/home", "/srv")
 
 
@@ -65,6 +79,19 @@ def dense() -> Path:
     """2 GiB of the machine's own files, without a hole."""
     key = recipe_key(str(DENSE_SIZE), *_TREES)
     return made_once(FOLDER, "dense", ".raw", key, _make_dense)
+
+
+def ntfs() -> Path:
+    """An NTFS volume of 2 GiB with half of it in files of this machine."""
+    key = recipe_key(str(NTFS_SIZE), str(NTFS_FILES), *_TREES)
+    return made_once(FOLDER, "ntfs", ".raw", key, _make_ntfs)
+
+
+def ntfs_image() -> Path:
+    """What the real ntfsclone makes of it: for limits."""
+    volume = ntfs()
+    key = recipe_key(volume.name, str(volume.stat().st_mtime_ns))
+    return made_once(FOLDER, "ntfs-image", ".raw", key, lambda path: _make_image(volume, path))
 
 
 def sparse(size: int) -> Path:
@@ -119,6 +146,35 @@ def _make_dense(path: Path) -> None:
                 tar.kill()
             if writing.tell() == before:
                 raise BenchFailed("tar gave nothing of this machine's files.")
+
+
+def _make_ntfs(path: Path) -> None:
+    """Filled through ntfs-3g, as a system fills it: files of all sizes, in folders."""
+    with path.open("wb") as file:
+        file.truncate(NTFS_SIZE)
+    subprocess.run(["mkntfs", "-q", "-F", "-Q", path], check=True)
+    at = path.with_suffix(".mount")
+    at.mkdir()
+    try:
+        # In a mount namespace of its own: whatever ends it, nothing stays mounted.
+        subprocess.run(
+            ["unshare", "--mount", "--propagation", "private", "bash", "-euc", _FILL,
+             "fill", path, at, str(NTFS_FILES), *(tree for tree in _TREES if Path(tree).is_dir())],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    finally:
+        at.rmdir()
+
+
+def _make_image(volume: Path, path: Path) -> None:
+    with path.open("wb") as file:
+        subprocess.run(
+            ["ntfsclone", "--save-image", "--output", "-", volume],
+            check=True,
+            stdout=file,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 def _make_sparse(path: Path, size: int) -> None:

@@ -65,6 +65,10 @@ class Customer:
     config: StoreConfig = field(repr=False)
 
 
+_EVERY_SECTOR = Options(skip_unused=False)
+"""The peers read every sector too."""
+
+
 class Stack:
     """What a snapshot needs; made by `stack`."""
 
@@ -120,10 +124,22 @@ class Stack:
             actor = Actor.support()
             server = servers.find(work, actor, str(customer.server_id))
             store = stores.find(work, actor, str(customer.store_id))
-            # Every sector: the peers read every sector too.
-            every_sector = Options(skip_unused=False)
-            snapshot_id = snapshots.take(work, actor, server, store, "raw", options=every_sector).id
+            taken = snapshots.take(work, actor, server, store, "raw", options=_EVERY_SECTOR).id
             work.commit()
+        return self._wait(taken, started, watch_memory=watch_memory)
+
+    def export(self, customer: Customer, kind: str) -> Taken:
+        """Export the newest snapshot of the customer's server, watching memory."""
+        started = time.perf_counter()
+        with self.runtime.work() as work:
+            actor = Actor.support()
+            server = servers.find(work, actor, str(customer.server_id))
+            origin = snapshots.list_snapshots(work, actor, server=server)[0].snapshot
+            made = snapshots.export(work, actor, origin, kind, options=_EVERY_SECTOR).id
+            work.commit()
+        return self._wait(made, started, watch_memory=True)
+
+    def _wait(self, snapshot_id: int, started: float, *, watch_memory: bool) -> Taken:
         memory = WorkerMemory(self.worker.pid)
         with self.runtime.engine.connect() as reading:
             state = select(Snapshot.state).where(Snapshot.id == snapshot_id)

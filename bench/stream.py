@@ -1,4 +1,4 @@
-"""`python -m bench.stream DISK [--smart] [--as FORMAT]`: a disk's stream to nowhere, all hashed.
+"""`python -m bench.stream DISK [FORMAT] [--smart]`: a stream to nowhere, with all hashes.
 
 The contender of the stream rows: it takes every part as the worker does, asks for its hashes, and
 drops it. With `--smart` unused space is left out, else every sector is read. Prints what it made,
@@ -7,9 +7,9 @@ and the most memory that it had, as JSON.
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
+import sys
 from typing import TYPE_CHECKING
 
 import snapcore
@@ -21,6 +21,7 @@ _UNIQUE = bytes(16)
 
 FORMATS: dict[str, Callable[[snapcore.Plan], snapcore.Stream]] = {
     "raw": lambda plan: plan.raw_gzip(),
+    "ntfsclone": lambda plan: plan.ntfsclone(partition=0),
     "vmdk": lambda plan: plan.vmdk(name="disk.vmdk", cid=1),
     "vhd": lambda plan: plan.vhd(unique_id=_UNIQUE, created=0),
     "vhdx": lambda plan: plan.vhdx(unique_id=_UNIQUE),
@@ -40,9 +41,5 @@ def main(path: str, form: str, *, smart: bool) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m bench.stream", description=__doc__)
-    parser.add_argument("disk")
-    parser.add_argument("--smart", action="store_true")
-    parser.add_argument("--as", dest="form", choices=FORMATS, default="raw")
-    chosen = parser.parse_args()
-    main(chosen.disk, chosen.form, smart=chosen.smart)
+    words = [word for word in sys.argv[1:] if word != "--smart"]
+    main(*(words if len(words) > 1 else [*words, "raw"]), smart="--smart" in sys.argv)

@@ -33,7 +33,7 @@ def debian(rounds: int, say: Callable[[str], None]) -> list[Row]:
     )
     what = "Debian disk, 4 GiB with 0.6 GiB of data, raw stream to nowhere with all hashes"
     return [
-        _speed("debian-vs-pigz", f"{what}, beside pigz -1", turns, "pigz -1", 8.0, bound),
+        speed("debian-vs-pigz", f"{what}, beside pigz -1", turns, "pigz -1", 8.0, bound),
         Row(
             name="debian-size",
             what="the same, size of the stream beside that of pigz -1",
@@ -44,7 +44,7 @@ def debian(rounds: int, say: Callable[[str], None]) -> list[Row]:
             sense="≤",
             target=1.0,
         ),
-        _speed("debian-vs-igzip", f"{what}, beside igzip", turns, "igzip -1 -T 2", 2.5, bound),
+        speed("debian-vs-igzip", f"{what}, beside igzip", turns, "igzip -1 -T 2", 2.5, bound),
     ]
 
 
@@ -61,7 +61,7 @@ def dense(rounds: int, say: Callable[[str], None]) -> list[Row]:
         say,
     )
     what = "2 GiB of dense file data (a tar of this machine's files), beside pigz -1"
-    return [_speed("dense-vs-pigz", what, turns, "pigz -1", 4.0, bound)]
+    return [speed("dense-vs-pigz", what, turns, "pigz -1", 4.0, bound)]
 
 
 def smart(rounds: int, say: Callable[[str], None]) -> list[Row]:
@@ -83,8 +83,8 @@ def smart(rounds: int, say: Callable[[str], None]) -> list[Row]:
     bound = limits.measure(inputs.debian_data(smart=True), size)
     what = "Debian disk, smart raw stream to nowhere with all hashes"
     return [
-        _speed("smart-vs-plain", f"{what}, beside every sector", turns, "every sector", 1.7, bound),
-        _speed("smart-vs-pigz", f"{what}, beside pigz -1", turns, "pigz -1", 15.0, bound),
+        speed("smart-vs-plain", f"{what}, beside every sector", turns, "every sector", 1.7, bound),
+        speed("smart-vs-pigz", f"{what}, beside pigz -1", turns, "pigz -1", 15.0, bound),
         Row(
             name="smart-size",
             what="the same, size of the stream beside that of pigz -1",
@@ -95,7 +95,7 @@ def smart(rounds: int, say: Callable[[str], None]) -> list[Row]:
             sense="≤",
             target=0.55,
         ),
-        _speed(
+        speed(
             "smart-vs-partclone",
             f"{what}, beside partclone | pigz -1",
             turns,
@@ -130,9 +130,10 @@ def sparse(rounds: int, say: Callable[[str], None]) -> list[Row]:
     ]
 
 
-def _speed(
+def speed(
     name: str, what: str, turns: Turns, peer: str, target: float, bound: limits.Limits
 ) -> Row:
+    """A row of how many times faster ours was."""
     ratios = turns.ratios(peer, "ours")
     busy = turns.cpu("ours") / turns.median("ours")
     return Row(
@@ -158,8 +159,8 @@ def _speed(
 
 def stream(disk: Path, *, smart: bool = False, form: str = "raw") -> Timed:
     """The stream of a disk to nowhere in that format, by a program of its own."""
-    options = ["--as", form, *(["--smart"] if smart else [])]
-    return run([sys.executable, "-m", "bench.stream", str(disk), *options])
+    options = ["--smart"] if smart else []
+    return run([sys.executable, "-m", "bench.stream", str(disk), form, *options])
 
 
 def _to_nowhere(command: str) -> Timed:

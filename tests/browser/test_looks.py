@@ -8,7 +8,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from portal.domain.lifecycle import SnapshotState
+from portal.records import Server
+from portal.records.declarative import now
 from tests.functional.pages.scene import GIB
+from tests.functional.pages.test_disks import LAYOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +33,11 @@ def _every_page(live: Live) -> tuple[str, list[str]]:
     live.settled(tenant, SnapshotState.FAILED, error="The store is full.")
     live.settled(tenant, SnapshotState.CANCELLED)
     empty = live.tenant("Empty")
+    looked_at = live.tenant("Looked at")
+    with live.runtime.work() as work:
+        [disk] = work.session.get_one(Server, looked_at.server).disks
+        disk.layout, disk.size, disk.inspected_at = LAYOUT.as_text(), LAYOUT.size, now()
+        work.commit()
     running = live.take(tenant)
     live.report(live.claim(running), GIB, 4 * GIB)
     queued = live.take(empty)
@@ -40,6 +48,8 @@ def _every_page(live: Live) -> tuple[str, list[str]]:
         f"/servers/{tenant.server}/snapshots",
         f"/servers/{tenant.server}/snapshots?before=1",
         f"/servers/{empty.server}/snapshots",
+        f"/servers/{looked_at.server}",
+        f"/servers/{looked_at.server}/snapshots",
         f"/snapshots/{done}",
         f"/snapshots/{done}/readme",
         f"/snapshots/{broken}",
@@ -74,6 +84,10 @@ def test_the_form_and_its_refusals(live: Live, open_page: Callable[..., Page], s
     page = open_page(tenant, color_scheme=scheme)
     page.goto(f"{live.url}/servers/{tenant.server}/snapshots")
     _check(page)
+    page.get_by_role("radio", name="Tar archive").check()
+    page.get_by_label("Leave out").wait_for()
+    _check(page)
+    page.get_by_role("radio", name="Raw image").check()
     page.get_by_role("link", name="Delete the snapshot of").click()
     page.wait_for_selector("dialog[open]")
     _check(page)

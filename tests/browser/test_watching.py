@@ -112,12 +112,17 @@ def test_what_is_chosen_in_the_form_stays(live: Live, open_page: Callable[..., P
     page.goto(_history(live, tenant.server))
     expect(page.get_by_text("has not been seen yet")).to_be_visible()
     page.get_by_label("Destination store").select_option("Second")
+    page.get_by_role("radio", name="Tar archive").check()
+    page.get_by_role("checkbox", name="Compressed").check()
+    page.get_by_label("Leave out").fill("/srv/cache\n" + "/a path/that is long" * 40)
     page.evaluate(MARK)
     live.host_lives()
     number = live.settled(tenant, SnapshotState.CANCELLED)
     expect(page.locator(f"#snapshot-{number}")).to_be_visible()
     expect(page.get_by_text("has not been seen yet")).to_have_count(0)
     expect(page.get_by_label("Destination store")).to_have_value(str(second))
+    expect(page.get_by_role("checkbox", name="Compressed")).to_be_checked()
+    expect(page.get_by_label("Leave out")).to_have_value(re.compile("^/srv/cache\n/a path"))
     assert page.evaluate(MARKED)
 
 

@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,22 +87,24 @@ def _archive(root: Path, tree: Tree, exclude: list[str]) -> dict[str, Any]:
     nested = list(_subvolumes(os.fsencode(root), tree, exclude))
     members = [f".{path}".rstrip("/").encode() for path in tree.mount_points]
     members += [b"." + path for path in nested]
-    done = subprocess.run(  # noqa: S603
-        [*_APART, "setpriv", *_RIGHTS, *_TAR, *patterns, *_MEMBERS],
-        cwd=root,
-        input=b"\0".join(members),
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    # The reader sees the end of the archive only when nobody holds it open.
-    os.close(1)
+    with ThreadPoolExecutor(1) as beside:
+        noted = beside.submit(notes.walk, os.fsencode(root))
+        done = subprocess.run(  # noqa: S603
+            [*_APART, "setpriv", *_RIGHTS, *_TAR, *patterns, *_MEMBERS],
+            cwd=root,
+            input=b"\0".join(members),
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        # The reader sees the end of the archive only when nobody holds it open.
+        os.close(1)
     said = [line[:_LINE] for line in done.stderr.decode(errors="replace").splitlines()]
     told = [line for line in said if "socket ignored" not in line]
     return {
         "exit": done.returncode,
         "said": told[-_SAID:],
         "subvolumes": [notes.shown(path) for path in nested[: notes.MOST]],
-        **notes.walk(os.fsencode(root)),
+        **noted.result(),
     }
 
 
