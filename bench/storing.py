@@ -90,9 +90,9 @@ def memory(_rounds: int, say: Callable[[str], None]) -> list[Row]:
             rows.append(_memory(name, disk, house.take(customer, watch_memory=True).memory))
             say(f"  {disk}: {rows[-1].ours:.1f} MiB")
             if name == "memory-dense":
-                disk = f"{disk}, stored, exported as qcow2"
-                rows.append(_memory("memory-export", disk, house.export(customer, "qcow2").memory))
-                say(f"  {disk}: {rows[-1].ours:.1f} MiB")
+                what = f"{disk}, stored, exported as qcow2"
+                rows.append(_memory("memory-export", what, house.export(customer, "qcow2").memory))
+                say(f"  {what}: {rows[-1].ours:.1f} MiB")
             house.empty(customer.config)
     return rows
 
