@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from portal.services.offers import Offer
     from portal.services.snapshots import HistoryLine
 
+_NO_REIMAGE = "other virtualisation: a server can never be re-imaged from it"
+
 _number = click.argument("snapshot_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
 _wait_option = click.option(
     "--wait", "waiting", is_flag=True, help="Stay until it has ended, with a progress bar."
@@ -102,6 +104,8 @@ def take(
     )
     if options.exclude and not as_json:
         note("Left out: " + " ".join(options.exclude))
+    if FACTS[Kind(kind)].export and not as_json:
+        note(f"An export is for {_NO_REIMAGE}.")
     with open_runtime() as runtime:
         with runtime.work() as work:
             machine = servers.find(work, SUPPORT, server)
@@ -474,6 +478,7 @@ def _print_snapshot(line: HistoryLine) -> None:
             ("Store", snapshot.store.name),
             ("Folder", snapshot.folder),
             ("Kind", snapshot.kind.value),
+            ("For", _NO_REIMAGE if FACTS[snapshot.kind].export else ""),
             ("State", snapshot.state.value),
             ("Now", f"{stage_of(line)} {progress_text(job)}".strip() if job else ""),
             ("Error", snapshot.error or ""),

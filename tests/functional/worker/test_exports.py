@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from portal.services.authority import load_snapshot
 from tests.functional.worker.house import DEFAULTS, MIB
 from tests.functional.worker.test_inspect import make_ext4
 from tests.interop.images import compare, run
+from worker.heartbeat import Heartbeat
+from worker.steps import Step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,6 +198,27 @@ def test_what_cannot_be_exported(sqlite_house: House) -> None:
     origin = sqlite_house.done()
     with pytest.raises(InvalidInput, match="“raw” is no export"):
         ask_export(sqlite_house, origin, "raw")
+
+
+@pytest.mark.parametrize("step", [Step.PARTS, Step.PROVING])
+def test_a_cancelled_export_leaves_nothing(
+    sqlite_house: House, monkeypatch: pytest.MonkeyPatch, step: Step
+) -> None:
+    """While it is made, and while the file is read back."""
+    taken = sqlite_house.take("vhd")
+    begun = Heartbeat.at
+
+    def cancel_there(heartbeat: Heartbeat, now: Step) -> None:
+        begun(heartbeat, now)
+        if now is step:
+            sqlite_house.cancel(taken)
+            # The next word of the worker brings it.
+            time.sleep(2.5)
+
+    monkeypatch.setattr(Heartbeat, "at", cancel_there)
+    sqlite_house.run()
+    assert sqlite_house.look(taken).state is SnapshotState.CANCELLED
+    assert sqlite_house.objects() == set()
 
 
 @pytest.mark.parametrize("point", ["mid-part 1", "after the parts", "after the manifest"])

@@ -51,11 +51,22 @@ def test_exporting_asks_and_says_the_number(
     export = ("snapshots", "export", str(origin), "--kind", kind)
     assert flask.ok(*export) == f"Snapshot {origin + 1} of “web-1” is queued.\n"
     assert "Another job is active" in flask.refused(4, *export)
+    assert "a server can never be re-imaged from it" in flask.ok(
+        "snapshots", "show", str(origin + 1)
+    )
     made = flask.json("snapshots", "show", str(origin + 1))
     assert (made["kind"], made["state"]) == (kind, "queued")
     with runtime.work() as work:
         snapshot = work.session.get_one(Snapshot, origin + 1)
         assert (snapshot.origin_id, snapshot.choices.skip_unused) == (origin, True)
+
+
+@pytest.mark.parametrize("kind", EXPORTS)
+def test_of_the_servers_disk(flask: Commands, customer: str, kind: str) -> None:
+    result = flask(*TAKE, "--kind", kind)
+    assert result.exit_code == 0, result.output
+    assert "a server can never be re-imaged from it" in result.stderr
+    assert flask.json("snapshots", "list")[0]["kind"] == kind
 
 
 def test_its_choices(flask: Commands, runtime: Runtime, customer: str) -> None:
