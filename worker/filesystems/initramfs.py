@@ -5,8 +5,9 @@ or ends with 1 and a sentence. A file that is damaged, or packed in a way that i
 as such: half a list would look like missing drivers.
 
 The file is a server's own, so it may be made to harm who reads it. What must always hold: before
-its first byte is read, this process has given up every right and is bounded in memory and time;
-nothing is unpacked to anywhere; nothing of the file is printed, only words that were asked for.
+its first byte is read, this process is nobody (where it was root), without any right, and bounded
+in memory and time; nothing is unpacked to anywhere; nothing of the file is printed, only words that
+were asked for.
 
 An initramfs is one or more cpio archives (newc) behind each other, zeros between them. The first
 ones may be plain (microcode, modules that are compressed themselves); one that is compressed is

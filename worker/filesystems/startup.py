@@ -41,7 +41,8 @@ _ALONE = (
     # What it takes to load Python and to become nobody; `initramfs` gives these up too.
     *("setpriv", "--bounding-set", "-all,+setuid,+setgid,+dac_read_search", "--no-new-privs"),
 )
-_NOT_ROOT = ("setpriv", "--pdeathsig", "KILL", "--inh-caps=-all", "--ambient-caps=-all")
+_NOT_ROOT = ("setpriv", "--pdeathsig", "KILL", "--ambient-caps=-all", "--no-new-privs")
+"""Where libguestfs mounts, the worker need not be root: it stays who it is."""
 
 
 class View(Protocol):
@@ -79,7 +80,7 @@ def modules_inside(file: BinaryIO, wanted: Sequence[str]) -> set[str]:
     try:
         done = subprocess.run(  # noqa: S603
             [
-                *(_ALONE if root else (*_NOT_ROOT, "--no-new-privs")),
+                *(_ALONE if root else _NOT_ROOT),
                 *(sys.executable, "-m", "worker.filesystems.initramfs", *wanted),
             ],
             stdin=file,

@@ -17,12 +17,13 @@ from portal.domain.drivers import NAMES, Drivers
 from portal.domain.kinds import Kind
 from portal.domain.lifecycle import JobState
 from portal.domain.preflight import warnings
-from portal.records import Server
+from portal.records import Job, Server
 from portal.services import inspections
+from portal.settings import CHECKOUT
 from tests.disks import kernels, linux
 from tests.disks.linux import MIB
+from tests.functional.worker.archives import nothing_left
 from tests.functional.worker.house import make_house
-from tests.functional.worker.test_tar import nothing_left
 from worker.filesystems.scratch import clear_leftovers
 from worker.jobs import run_inspect
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from portal.domain.layout import Layout
-    from portal.records import Job
     from tests.conftest import SwiftEndpoint
     from tests.functional.worker.house import House
 
@@ -309,6 +309,40 @@ def test_nothing_stays_after_a_kill(sqlite_house: House, tmp_path: Path) -> None
     assert [left.name for left in folder.iterdir()] == [f"inspection-{sqlite_house.server.id}"]
     clear_leftovers(settings, "local")
     assert list(folder.iterdir()) == []
+
+
+def look_with(house: House, capabilities: list[str]) -> tuple[Job, Drivers | None]:
+    """Inspect with these alone."""
+    number = asked(house)
+    kept = "".join(f",+{name.removeprefix('CAP_').lower()}" for name in capabilities)
+    subprocess.run(
+        [
+            *("setpriv", f"--bounding-set=-all{kept}", "--inh-caps=-all", "--no-new-privs"),
+            *(sys.executable, "-c", f"from worker.jobs import inspect; inspect({number})"),
+        ],
+        env={**os.environ, **house.environment},
+        check=True,
+        timeout=120,
+    )
+    with house.runtime.work() as work:
+        [disk] = work.session.get_one(Server, house.server.id).disks
+        layout = inspections.layout_of(disk)
+        assert layout is not None
+        return work.session.get_one(Job, number), layout.drivers
+
+
+def test_the_units_rights_are_enough(sqlite_house: House, tmp_path: Path) -> None:
+    """Those of deploy/systemd for a kernel that mounts; with the worker's own, it is not known."""
+    server_disk(sqlite_house.disk, tmp_path)
+    job, drivers = look_with(sqlite_house, ["CAP_DAC_READ_SEARCH"])
+    assert (job.state, job.error, drivers) == (JobState.DONE, None, None)
+    unit = (CHECKOUT / "deploy/systemd/kernel-reader.conf").read_text()
+    names = re.findall(r"CapabilityBoundingSet=(.+)", unit)[-1].split()
+    job, drivers = look_with(sqlite_house, names)
+    assert (job.state, job.error) == (JobState.DONE, None)
+    assert drivers is not None
+    assert drivers.early == ("ahci", "nvme", "sd_mod")
+    nothing_left(sqlite_house.disk)
 
 
 def unpackers() -> list[str]:

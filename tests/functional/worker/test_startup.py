@@ -207,6 +207,20 @@ def test_hostile_content_ends_in_not_known(
         look(view, NAMES)
 
 
+@pytest.mark.parametrize("apart", [startup._ALONE, startup._NOT_ROOT])
+def test_root_and_others_read_the_same(tmp_path: Path, apart: tuple[str, ...]) -> None:
+    (tmp_path / "initrd").write_bytes(kernels.initramfs(tmp_path, EARLY))
+    with (tmp_path / "initrd").open("rb") as file:
+        told = subprocess.run(
+            [*apart, sys.executable, "-m", "worker.filesystems.initramfs", *NAMES],
+            stdin=file,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert told.stdout.split() == ["ata_piix", "hv_storvsc", "sd_mod"]
+
+
 def test_who_reads_it_has_no_rights() -> None:
     """As it is started, and as it goes on before the first byte."""
     program = (
