@@ -23,6 +23,7 @@ __all__ = [
     "__version__",
     "inflate",
     "inflate_part",
+    "ova",
     "pipe",
 ]
 
