@@ -11,6 +11,7 @@ import secrets
 import select
 import subprocess
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ class Guestfish:
         """End guestfish and the machine."""
         self._process.kill()
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            # What it did not take may still be in there.
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
         self._process.wait()
 
     def let_go(self) -> None:

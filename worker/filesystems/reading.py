@@ -11,6 +11,7 @@ import os
 import select
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import snapcore
@@ -109,7 +110,9 @@ class Reading:
         """End the child, whatever it is doing."""
         self._child.kill()
         if self._child.stdin is not None:
-            self._child.stdin.close()
+            # What the child did not take may still be in there.
+            with suppress(BrokenPipeError):
+                self._child.stdin.close()
         self._child.wait()
         for end in (self._answers, self._archive):
             if end >= 0:
