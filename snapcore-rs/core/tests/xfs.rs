@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use snapcore::Disk;
 use snapcore::filesystems::{self, FileSystem, FreeRuns, Usage, Volume, xfs};
-use volumes::{Damaged, Image, run, shell};
+use volumes::{Damaged, Image, partclone, run, shell};
 
 const MIB: u64 = 1 << 20;
 
@@ -106,20 +106,6 @@ fn listed(image: &Image, block_size: u64) -> (FreeRuns, u64) {
     (free, kept * block_size)
 }
 
-/// Used and free blocks that partclone counts.
-fn partclone(image: &Image) -> (u64, u64) {
-    let path = image.path_str();
-    let (copy, log) = (format!("{path}.copy"), format!("{path}.log"));
-    run("partclone.xfs", &["-c", "-s", &path, "-O", &copy, "-L", &log]);
-    let log = std::fs::read_to_string(log).unwrap();
-    std::fs::remove_file(copy).unwrap();
-    let blocks = |line: &str| -> u64 {
-        let line = log.lines().find(|found| found.starts_with(line)).unwrap();
-        line.rsplit("= ").next().unwrap().split(' ').next().unwrap().parse().unwrap()
-    };
-    (blocks("Space in use:"), blocks("Free Space:"))
-}
-
 fn free(found: &FileSystem) -> &FreeRuns {
     match &found.usage {
         Usage::Mapped { free, .. } => free,
@@ -137,7 +123,7 @@ fn check(image: &Image) -> FileSystem {
     }
     assert_eq!(free(&found).bytes() + kept, all, "nothing is free that xfs_db does not list");
     assert_eq!(more.bytes(), kept, "only what the trees keep is taken for used");
-    let (used, unused) = partclone(image);
+    let (used, unused) = partclone("xfs", image);
     let Usage::Mapped { used_bytes, .. } = found.usage else { unreachable!() };
     // The superblock and partclone count the trees' own blocks as free.
     assert_eq!(used_bytes, used * block_size);

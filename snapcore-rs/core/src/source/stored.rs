@@ -4,7 +4,7 @@
 //! bytes it should; what the list of parts says of places is checked before anything is fetched.
 //! Parts of zeros are never fetched.
 //!
-//! Memory: [`PARTS`] parts of [`MOST`](crate::parts::MOST) (51 MiB) and [`FRAMES`] frames (4 MiB). Two
+//! Memory: [`PARTS`] parts of [`MOST`] (51 MiB) and [`FRAMES`] frames (4 MiB). Two
 //! workers that want the same part fetch it once.
 
 use std::collections::VecDeque;
@@ -15,6 +15,7 @@ use crate::codecs::{self, Codec};
 use crate::error::{Error, Result};
 use crate::extents::{Builder, ExtentKind, ExtentMap, MOST_EXTENTS};
 use crate::formats::gzip::HEADER;
+use crate::parts::MOST;
 
 use super::Source;
 
@@ -37,6 +38,26 @@ pub struct StoredPart {
     pub frames: Option<Vec<u32>>,
 }
 
+/// The sizes of a part's frames out of the bytes that a worker packs them in (LEB128).
+pub fn frame_sizes(packed: &[u8]) -> Result<Vec<u32>> {
+    let wrong = || Error::usage("A frame's size is larger than any frame.");
+    let mut sizes = Vec::with_capacity(16);
+    let (mut size, mut shift) = (0u32, 0);
+    for &byte in packed {
+        if shift > 21 {
+            return Err(wrong());
+        }
+        size |= u32::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte < 0x80 {
+            sizes.push(size);
+            (size, shift) = (0, 0);
+        }
+    }
+    // Cut off in the middle of a size.
+    if shift == 0 { Ok(sizes) } else { Err(wrong()) }
+}
+
 /// Parts, as a disk.
 pub struct Stored {
     size: u64,
@@ -48,7 +69,8 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// A disk of `size` bytes. Refuses parts that leave a gap, overlap, or do not fit their frames.
+    /// A disk of `size` bytes. Refuses parts that leave a gap, overlap, do not fit their frames, or are
+    /// larger than any.
     pub fn new(size: u64, parts: Vec<StoredPart>, codec: Codec, fetch: Box<Fetch>) -> Result<Self> {
         let wrong = |what: &str| Err(Error::usage(format!("The snapshot's list of parts {what}.")));
         let mut end = 0u64;
@@ -63,6 +85,10 @@ impl Stored {
             if part.length == 0 || part.frames.as_ref().is_some_and(|it| it.len() as u64 != frames)
             {
                 return wrong("does not fit its frames");
+            }
+            let bytes = part.frames.iter().flatten().map(|&size| u64::from(size)).sum::<u64>();
+            if bytes > MOST as u64 {
+                return wrong("has a part that is larger than any");
             }
             end = next;
         }
@@ -79,7 +105,8 @@ impl Stored {
             return Ok(frame);
         }
         let number = self.parts.partition_point(|part| part.offset <= start).saturating_sub(1);
-        let Some(part) = self.parts.get(number) else {
+        let part = self.parts.get(number).filter(|part| start - part.offset < part.length);
+        let Some(part) = part else {
             return Err(Error::internal("A read beyond the end of the stored disk."));
         };
         let length = (part.offset + part.length - start).min(FRAME_SIZE as u64);

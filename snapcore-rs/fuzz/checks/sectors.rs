@@ -4,8 +4,8 @@
 //! Sectors without a record are zeros.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use snapcore::layout::Layout;
 use snapcore::source::Source;
 use snapcore::{Error, Result};
 
@@ -14,9 +14,11 @@ pub const SECTOR: usize = 512;
 const RECORD: usize = 4 + SECTOR;
 
 /// A disk made of an input.
+#[derive(Debug)]
 pub struct Disk {
     size: u64,
     sectors: BTreeMap<u64, [u8; SECTOR]>,
+    read: AtomicU64,
 }
 
 impl Disk {
@@ -33,18 +35,53 @@ impl Disk {
             bytes[..body.len()].copy_from_slice(body);
             sectors.insert(u64::from(u32::from_le_bytes(number)) % (size / SECTOR as u64), bytes);
         }
-        Self { size, sectors }
+        Self { size, sectors, read: AtomicU64::new(0) }
     }
 
-    /// The bytes of a range, shorter than 1 MiB.
+    pub fn sectors(&self) -> &BTreeMap<u64, [u8; SECTOR]> {
+        &self.sectors
+    }
+
+    /// How much was read of it as a source.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Where the sectors stand that begin with this.
+    pub fn places_of(&self, magic: &[u8]) -> Vec<u64> {
+        let with = self.sectors.iter().filter(|(_, bytes)| bytes.starts_with(magic));
+        with.map(|(number, _)| number * SECTOR as u64).collect()
+    }
+
+    pub fn le16(&self, at: u64) -> u64 {
+        self.little(at, 2)
+    }
+
+    pub fn le32(&self, at: u64) -> u64 {
+        self.little(at, 4)
+    }
+
+    pub fn le64(&self, at: u64) -> u64 {
+        self.little(at, 8)
+    }
+
+    fn little(&self, at: u64, length: usize) -> u64 {
+        let bytes = self.bytes(at, length);
+        bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+    }
+
+    /// The bytes of a range, shorter than 1 MiB; zeros beyond the disk's end.
     pub fn bytes(&self, at: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        self.copy(at, &mut bytes);
+        self.copy(at.min(self.size), &mut bytes);
         bytes
     }
 
-    /// Puts bytes into their sectors.
+    /// Puts bytes into their sectors; not beyond the disk's end.
     pub fn write(&mut self, at: u64, bytes: &[u8]) {
+        if at.checked_add(bytes.len() as u64).is_none_or(|end| end > self.size) {
+            return;
+        }
         for (place, &byte) in (at..).zip(bytes) {
             let sector = self.sectors.entry(place / SECTOR as u64).or_insert([0; SECTOR]);
             sector[place as usize % SECTOR] = byte;
@@ -74,22 +111,8 @@ impl Source for Disk {
         if offset.checked_add(buffer.len() as u64).is_none_or(|end| end > self.size) {
             return Err(Error::internal("A read beyond the disk's end."));
         }
+        self.read.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         self.copy(offset, buffer);
         Ok(())
-    }
-}
-
-/// What must hold of any disk's layout.
-pub fn check(disk: &Disk) {
-    let layout = Layout::read(disk, 512);
-    let mut end = 0;
-    for run in layout.free.iter() {
-        assert!(run.start < run.end && run.start >= end && run.end <= disk.size);
-        end = run.end;
-    }
-    assert!(layout.trouble.is_none() || layout.free.is_empty());
-    for partition in &layout.partitions {
-        assert!(partition.content.unused_bytes <= partition.entry.length);
-        assert!(partition.content.reason.is_none() || partition.content.unused_bytes == 0);
     }
 }
