@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use snapcore::filesystems::{Usage, Volume, ext, ntfs, xfs};
 
-use checks::{Disk, MOST_MEMORY, TARGETS, within_memory};
+use checks::{Disk, MOST_MEMORY, TARGETS, Target, within_memory};
 
 /// Memory is measured for the whole process: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -34,10 +34,10 @@ fn inputs(folder: &str, target: &str) -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 fn every_input_ends_well() {
     let _alone = alone();
-    for (target, check, _) in TARGETS {
-        for (folder, least) in [("seeds", 1)] {
-            let inputs = inputs(folder, target);
-            assert!(inputs.len() >= least, "{target}: {} in {folder}", inputs.len());
+    for Target { name, check, .. } in TARGETS {
+        for (folder, least) in [("seeds", 1), ("corpus", 20)] {
+            let inputs = inputs(folder, name);
+            assert!(inputs.len() >= least, "{name}: {} in {folder}", inputs.len());
             for (path, input) in inputs {
                 // Shown where a check fails.
                 println!("{}", path.display());
@@ -51,15 +51,15 @@ fn every_input_ends_well() {
 #[test]
 fn seeds_are_in_good_order() {
     let _alone = alone();
-    for (target, _, mend) in TARGETS {
-        for (path, input) in inputs("seeds", target) {
+    for Target { name, mend, .. } in TARGETS {
+        for (path, input) in inputs("seeds", name) {
             let disk = Disk::of(&input);
             let mut mended = Disk::of(&input);
             mend(&mut mended);
             // A record and its mirror may bear other marks of torn writes.
-            let same = *target == "ntfs" || mended.sectors() == disk.sectors();
+            let same = *name == "ntfs" || mended.sectors() == disk.sectors();
             assert!(same, "{}", path.display());
-            let probe = match *target {
+            let probe = match *name {
                 "ext" => ext::probe,
                 "ntfs" => ntfs::probe,
                 "xfs" => xfs::probe,

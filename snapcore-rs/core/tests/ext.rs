@@ -247,16 +247,16 @@ fn small_kinds() -> Vec<(&'static str, &'static [&'static str])> {
 fn every_kind_empty_and_full() {
     let folder = tempfile::tempdir().unwrap();
     // Of all sizes, so that no block is left.
-    let mut commands = String::new();
+    let mut commands = Vec::new();
     for (number, length) in [8 << 20, 1 << 20, 100_000, 10_000, 1000].into_iter().enumerate() {
         let path = folder.path().join(number.to_string());
         fs::write(&path, vec![0xb1; length]).unwrap();
         for copy in 0..9 {
-            commands += &format!("write {} full-{number}-{copy}\n", path.display());
+            commands.push(format!("write {} full-{number}-{copy}", path.display()));
         }
     }
     let path = folder.path().join("commands").display().to_string();
-    fs::write(&path, commands).unwrap();
+    fs::write(&path, commands.join("\n")).unwrap();
     each(&small_kinds(), |(what, arguments)| {
         let image = mkfs_empty(64 * MIB, &[*arguments, &["-m", "0"]].concat());
         check_map(what, &image);

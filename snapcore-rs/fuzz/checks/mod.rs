@@ -32,18 +32,30 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// Bytes.
 pub const MOST_MEMORY: usize = 64 << 20;
 
-/// Every target's check, and how it makes sums good.
-pub const TARGETS: &[(&str, fn(&[u8]), fn(&mut Disk))] = &[
-    ("disk", disk::check, disk::mend),
-    ("ext", ext::check, ext::mend),
-    ("gpt", gpt::check, gpt::mend),
-    ("inflate", inflate::check, |_| {}),
-    ("lvm", lvm::check, lvm::mend),
-    ("mbr", mbr::check, |_| {}),
-    ("ntfs", ntfs::check, ntfs::mend),
-    ("signs", signs::check, |_| {}),
-    ("stored", stored::check, |_| {}),
-    ("xfs", xfs::check, xfs::mend),
+/// A fuzz target.
+pub struct Target {
+    pub name: &'static str,
+    pub check: fn(&[u8]),
+    /// Makes sums good.
+    pub mend: fn(&mut Disk),
+}
+
+const fn target(name: &'static str, check: fn(&[u8]), mend: fn(&mut Disk)) -> Target {
+    Target { name, check, mend }
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    target("disk", disk::check, disk::mend),
+    target("ext", ext::check, ext::mend),
+    target("gpt", gpt::check, gpt::mend),
+    target("inflate", inflate::check, |_| {}),
+    target("lvm", lvm::check, lvm::mend),
+    target("mbr", mbr::check, |_| {}),
+    target("ntfs", ntfs::check, ntfs::mend),
+    target("signs", signs::check, |_| {}),
+    target("stored", stored::check, |_| {}),
+    target("xfs", xfs::check, xfs::mend),
 ];
 
 /// Does `look`, which must stay within [`MOST_MEMORY`].

@@ -192,3 +192,67 @@ impl std::fmt::Debug for Stored {
         write!(formatter, "Stored disk of {} bytes in {} parts", self.size, self.parts.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codecs::{Compressed, most_compressed};
+    use crate::error::ErrorKind;
+
+    fn stored(size: u64, parts: &[(u64, u64, Option<Vec<u32>>)]) -> Result<Stored> {
+        let part = |(offset, length, frames): &(u64, u64, Option<Vec<u32>>)| StoredPart {
+            offset: *offset,
+            length: *length,
+            frames: frames.clone(),
+        };
+        let mut frame = Compressed::default();
+        Codec::ZlibRs.deflater()?.compress(&[7; 1000], &mut frame)?;
+        let body = [&HEADER, frame.as_bytes()].concat();
+        let parts = parts.iter().map(part).collect();
+        Stored::new(size, parts, Codec::ZlibRs, Box::new(move |_| Ok(body.clone())))
+    }
+
+    #[test]
+    fn a_list_that_makes_no_sense_is_refused() {
+        let mib = FRAME_SIZE as u64;
+        for (size, parts, words) in [
+            (mib, vec![], "does not cover"),
+            (2 * mib, vec![(0, mib, None)], "does not cover"),
+            (2 * mib, vec![(0, mib, None), (mib / 2, mib, None)], "gap"),
+            (3 * mib, vec![(0, mib / 2, None), (mib / 2, mib, None)], "gap"),
+            (mib, vec![(0, 2 * mib, None)], "beyond"),
+            (mib, vec![(0, u64::MAX, None)], "beyond"),
+            (mib, vec![(0, mib, Some(vec![1, 2]))], "does not fit its frames"),
+            (mib, vec![(0, mib, Some(vec![u32::MAX]))], "larger than any"),
+            (40 * mib, vec![(0, 40 * mib, Some(vec![500_000; 40]))], "larger than any"),
+        ] {
+            let error = stored(size, &parts).unwrap_err();
+            assert!(error.to_string().contains(words), "{error} for {words}");
+            assert_eq!(error.kind(), ErrorKind::Usage);
+        }
+    }
+
+    #[test]
+    fn reads_beyond_the_end_and_beyond_a_part_are_errors() {
+        let frame = u32::try_from(most_compressed(FRAME_SIZE)).unwrap();
+        let disk = stored(1000, &[(0, 1000, Some(vec![frame]))]).unwrap();
+        let error = disk.read(0, &mut [0; 10]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "the part is shorter than its frame");
+        let mib = FRAME_SIZE as u64;
+        let disk = stored(mib, &[(0, mib, None)]).unwrap();
+        for at in [mib, mib + 1, 5 * mib] {
+            assert!(disk.read(at, &mut [0; 10]).unwrap_err().to_string().contains("beyond"));
+        }
+    }
+
+    #[test]
+    fn sizes_of_frames_are_unpacked() {
+        assert_eq!(
+            frame_sizes(&[0, 0x7f, 0x80, 1, 0xff, 0xff, 0x3f]).unwrap(),
+            [0, 127, 128, 0xf_ffff]
+        );
+        for wrong in [&[0x80][..], &[1, 0xff, 0xff], &[0x80, 0x80, 0x80, 0x80, 1]] {
+            assert!(frame_sizes(wrong).is_err(), "{wrong:x?}");
+        }
+    }
+}
