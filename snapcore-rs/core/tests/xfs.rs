@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use snapcore::Disk;
 use snapcore::filesystems::{self, FileSystem, FreeRuns, Usage, Volume, xfs};
-use volumes::{Damaged, Image, run, shell};
+use volumes::{Damaged, Image, each, partclone, run, shell};
 
 const MIB: u64 = 1 << 20;
 
@@ -106,20 +106,6 @@ fn listed(image: &Image, block_size: u64) -> (FreeRuns, u64) {
     (free, kept * block_size)
 }
 
-/// Used and free blocks that partclone counts.
-fn partclone(image: &Image) -> (u64, u64) {
-    let path = image.path_str();
-    let (copy, log) = (format!("{path}.copy"), format!("{path}.log"));
-    run("partclone.xfs", &["-c", "-s", &path, "-O", &copy, "-L", &log]);
-    let log = std::fs::read_to_string(log).unwrap();
-    std::fs::remove_file(copy).unwrap();
-    let blocks = |line: &str| -> u64 {
-        let line = log.lines().find(|found| found.starts_with(line)).unwrap();
-        line.rsplit("= ").next().unwrap().split(' ').next().unwrap().parse().unwrap()
-    };
-    (blocks("Space in use:"), blocks("Free Space:"))
-}
-
 fn free(found: &FileSystem) -> &FreeRuns {
     match &found.usage {
         Usage::Mapped { free, .. } => free,
@@ -137,7 +123,7 @@ fn check(image: &Image) -> FileSystem {
     }
     assert_eq!(free(&found).bytes() + kept, all, "nothing is free that xfs_db does not list");
     assert_eq!(more.bytes(), kept, "only what the trees keep is taken for used");
-    let (used, unused) = partclone(image);
+    let (used, unused) = partclone("xfs", image);
     let Usage::Mapped { used_bytes, .. } = found.usage else { unreachable!() };
     // The superblock and partclone count the trees' own blocks as free.
     assert_eq!(used_bytes, used * block_size);
@@ -151,20 +137,23 @@ const SCATTER: &str = "mkdir a b; head -c 24000000 /dev/urandom | split -a 4 -b 
     fallocate -l 5M b/unwritten";
 
 #[test]
-fn the_map_is_that_of_xfs_db_and_partclone() {
-    let old: [(u64, &[&str]); 4] = [
+fn the_map_is_that_of_xfs_db_and_partclone_whatever_the_groups() {
+    let old: [(u64, &[&str]); 5] = [
+        (400, &["-m", "crc=0", "-d", "agsize=72m"]),
         (400, &["-m", "crc=0"]),
         (400, &["-m", "crc=0", "-b", "size=1024", "-d", "agcount=3", "-l", "lazy-count=0"]),
         (400, &["-m", "crc=0", "-b", "size=512", "-d", "agsize=80m", "-l", "version=1"]),
         (4000, &["-m", "crc=0", "-s", "size=4096", "-n", "ftype=0"]),
     ];
-    for (size, options) in old {
+    each(&old, |&(size, options)| {
         check(&mkfs(size * MIB, options));
         let found = check(&mkfs_filled(size * MIB, options));
         let Usage::Mapped { used_bytes, .. } = found.usage else { unreachable!() };
         assert!(used_bytes > 50 * MIB);
-    }
-    let matrix: [(u64, &[&str]); 6] = [
+    });
+    let matrix: [(u64, &[&str]); 8] = [
+        (400, &["-d", "agsize=72m"]),
+        (1500, &["-d", "agsize=1g"]),
         (400, &[]),
         (400, &["-m", "rmapbt=1,bigtime=1", "-b", "size=1024", "-d", "agcount=5"]),
         (600, &["-m", "reflink=0,finobt=0", "-s", "size=4096"]),

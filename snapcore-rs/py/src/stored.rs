@@ -6,7 +6,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use snapcore::codecs::Codec;
 use snapcore::error::guard;
-use snapcore::source::{Stored as Source, StoredPart};
+use snapcore::source::{Stored as Source, StoredPart, frame_sizes};
 
 use crate::errors::Result;
 use crate::plan::Plan;
@@ -25,7 +25,7 @@ impl Stored {
         let parts = parts
             .into_iter()
             .map(|(offset, length, frames)| {
-                let frames = frames.map(|packed| unpacked(&packed)).transpose()?;
+                let frames = frames.map(|packed| frame_sizes(&packed)).transpose()?;
                 Ok(StoredPart { offset, length, frames })
             })
             .collect::<snapcore::Result<_>>()?;
@@ -51,22 +51,4 @@ impl Stored {
     fn __repr__(&self) -> String {
         format!("<{:?}>", self.0)
     }
-}
-
-/// LEB128, as the worker packs them.
-fn unpacked(packed: &[u8]) -> snapcore::Result<Vec<u32>> {
-    let mut sizes = Vec::with_capacity(16);
-    let (mut size, mut shift) = (0u32, 0);
-    for &byte in packed {
-        if shift > 21 {
-            return Err(snapcore::Error::usage("A frame's size is larger than any frame."));
-        }
-        size |= u32::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte < 0x80 {
-            sizes.push(size);
-            (size, shift) = (0, 0);
-        }
-    }
-    Ok(sizes)
 }

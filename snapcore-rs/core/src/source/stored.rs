@@ -4,7 +4,7 @@
 //! bytes it should; what the list of parts says of places is checked before anything is fetched.
 //! Parts of zeros are never fetched.
 //!
-//! Memory: [`PARTS`] parts of [`MOST`](crate::parts::MOST) (51 MiB) and [`FRAMES`] frames (4 MiB). Two
+//! Memory: [`PARTS`] parts of [`MOST`] (51 MiB) and [`FRAMES`] frames (4 MiB). Two
 //! workers that want the same part fetch it once.
 
 use std::collections::VecDeque;
@@ -15,6 +15,7 @@ use crate::codecs::{self, Codec};
 use crate::error::{Error, Result};
 use crate::extents::{Builder, ExtentKind, ExtentMap, MOST_EXTENTS};
 use crate::formats::gzip::HEADER;
+use crate::parts::MOST;
 
 use super::Source;
 
@@ -37,6 +38,26 @@ pub struct StoredPart {
     pub frames: Option<Vec<u32>>,
 }
 
+/// The sizes of a part's frames out of the bytes that a worker packs them in (LEB128).
+pub fn frame_sizes(packed: &[u8]) -> Result<Vec<u32>> {
+    let wrong = || Error::usage("A frame's size is larger than any frame.");
+    let mut sizes = Vec::with_capacity(16);
+    let (mut size, mut shift) = (0u32, 0);
+    for &byte in packed {
+        if shift > 21 {
+            return Err(wrong());
+        }
+        size |= u32::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte < 0x80 {
+            sizes.push(size);
+            (size, shift) = (0, 0);
+        }
+    }
+    // Cut off in the middle of a size.
+    if shift == 0 { Ok(sizes) } else { Err(wrong()) }
+}
+
 /// Parts, as a disk.
 pub struct Stored {
     size: u64,
@@ -48,7 +69,8 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// A disk of `size` bytes. Refuses parts that leave a gap, overlap, or do not fit their frames.
+    /// A disk of `size` bytes. Refuses parts that leave a gap, overlap, do not fit their frames, or are
+    /// larger than any.
     pub fn new(size: u64, parts: Vec<StoredPart>, codec: Codec, fetch: Box<Fetch>) -> Result<Self> {
         let wrong = |what: &str| Err(Error::usage(format!("The snapshot's list of parts {what}.")));
         let mut end = 0u64;
@@ -63,6 +85,10 @@ impl Stored {
             if part.length == 0 || part.frames.as_ref().is_some_and(|it| it.len() as u64 != frames)
             {
                 return wrong("does not fit its frames");
+            }
+            let bytes = part.frames.iter().flatten().map(|&size| u64::from(size)).sum::<u64>();
+            if bytes > MOST as u64 {
+                return wrong("has a part that is larger than any");
             }
             end = next;
         }
@@ -79,7 +105,8 @@ impl Stored {
             return Ok(frame);
         }
         let number = self.parts.partition_point(|part| part.offset <= start).saturating_sub(1);
-        let Some(part) = self.parts.get(number) else {
+        let part = self.parts.get(number).filter(|part| start - part.offset < part.length);
+        let Some(part) = part else {
             return Err(Error::internal("A read beyond the end of the stored disk."));
         };
         let length = (part.offset + part.length - start).min(FRAME_SIZE as u64);
@@ -163,5 +190,69 @@ impl Source for Stored {
 impl std::fmt::Debug for Stored {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "Stored disk of {} bytes in {} parts", self.size, self.parts.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codecs::{Compressed, most_compressed};
+    use crate::error::ErrorKind;
+
+    fn stored(size: u64, parts: &[(u64, u64, Option<Vec<u32>>)]) -> Result<Stored> {
+        let part = |(offset, length, frames): &(u64, u64, Option<Vec<u32>>)| StoredPart {
+            offset: *offset,
+            length: *length,
+            frames: frames.clone(),
+        };
+        let mut frame = Compressed::default();
+        Codec::ZlibRs.deflater()?.compress(&[7; 1000], &mut frame)?;
+        let body = [&HEADER, frame.as_bytes()].concat();
+        let parts = parts.iter().map(part).collect();
+        Stored::new(size, parts, Codec::ZlibRs, Box::new(move |_| Ok(body.clone())))
+    }
+
+    #[test]
+    fn a_list_that_makes_no_sense_is_refused() {
+        let mib = FRAME_SIZE as u64;
+        for (size, parts, words) in [
+            (mib, vec![], "does not cover"),
+            (2 * mib, vec![(0, mib, None)], "does not cover"),
+            (2 * mib, vec![(0, mib, None), (mib / 2, mib, None)], "gap"),
+            (3 * mib, vec![(0, mib / 2, None), (mib / 2, mib, None)], "gap"),
+            (mib, vec![(0, 2 * mib, None)], "beyond"),
+            (mib, vec![(0, u64::MAX, None)], "beyond"),
+            (mib, vec![(0, mib, Some(vec![1, 2]))], "does not fit its frames"),
+            (mib, vec![(0, mib, Some(vec![u32::MAX]))], "larger than any"),
+            (40 * mib, vec![(0, 40 * mib, Some(vec![500_000; 40]))], "larger than any"),
+        ] {
+            let error = stored(size, &parts).unwrap_err();
+            assert!(error.to_string().contains(words), "{error} for {words}");
+            assert_eq!(error.kind(), ErrorKind::Usage);
+        }
+    }
+
+    #[test]
+    fn reads_beyond_the_end_and_beyond_a_part_are_errors() {
+        let frame = u32::try_from(most_compressed(FRAME_SIZE)).unwrap();
+        let disk = stored(1000, &[(0, 1000, Some(vec![frame]))]).unwrap();
+        let error = disk.read(0, &mut [0; 10]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "the part is shorter than its frame");
+        let mib = FRAME_SIZE as u64;
+        let disk = stored(mib, &[(0, mib, None)]).unwrap();
+        for at in [mib, mib + 1, 5 * mib] {
+            assert!(disk.read(at, &mut [0; 10]).unwrap_err().to_string().contains("beyond"));
+        }
+    }
+
+    #[test]
+    fn sizes_of_frames_are_unpacked() {
+        assert_eq!(
+            frame_sizes(&[0, 0x7f, 0x80, 1, 0xff, 0xff, 0x3f]).unwrap(),
+            [0, 127, 128, 0xf_ffff]
+        );
+        for wrong in [&[0x80][..], &[1, 0xff, 0xff], &[0x80, 0x80, 0x80, 0x80, 1]] {
+            assert!(frame_sizes(wrong).is_err(), "{wrong:x?}");
+        }
     }
 }

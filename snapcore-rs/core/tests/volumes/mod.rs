@@ -6,7 +6,9 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
+use rustix::fs::FallocateFlags;
 use snapcore::Result;
 use snapcore::source::Source;
 
@@ -46,8 +48,26 @@ impl Image {
         OpenOptions::new().write(true).open(&self.path).unwrap().set_len(size).unwrap();
     }
 
+    /// Makes a hole of what must be zeros from now on.
+    pub fn punch(&self, at: u64, length: u64) {
+        let file = OpenOptions::new().write(true).open(&self.path).unwrap();
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(file, hole, at, length).unwrap();
+    }
+
     pub fn write(&self, at: u64, bytes: &[u8]) {
         OpenOptions::new().write(true).open(&self.path).unwrap().write_all_at(bytes, at).unwrap();
+    }
+}
+
+/// Checks kinds four at a time: the tools mostly wait.
+pub fn each<T: Sync>(kinds: &[T], check: impl Fn(&T) + Sync) {
+    for kinds in kinds.chunks(4) {
+        thread::scope(|scope| {
+            for kind in kinds {
+                scope.spawn(|| check(kind));
+            }
+        });
     }
 }
 
@@ -72,6 +92,21 @@ pub fn run(command: &str, arguments: &[&str]) -> Vec<u8> {
 /// Runs a script in a mount namespace of its own, which takes its mounts with it.
 pub fn shell(script: &str) -> Vec<u8> {
     run("timeout", &["100", "unshare", "-m", "sh", "-c", script])
+}
+
+/// Used and free blocks that partclone counts, of a `kind` that its programs are named after.
+pub fn partclone(kind: &str, image: &Image) -> (u64, u64) {
+    let path = image.path_str();
+    let log = format!("{path}.log");
+    // It syncs every disk of the machine, and waits for a clock that ticks each second or two.
+    let partclone = format!("partclone.{kind}");
+    run("eatmydata", &[&partclone, "-f", "1", "-c", "-s", &path, "-O", "/dev/null", "-L", &log]);
+    let log = std::fs::read_to_string(log).unwrap();
+    let blocks = |line: &str| -> u64 {
+        let line = log.lines().find(|found| found.starts_with(line)).unwrap();
+        line.rsplit("= ").next().unwrap().split(' ').next().unwrap().parse().unwrap()
+    };
+    (blocks("Space in use:"), blocks("Free Space:"))
 }
 
 /// A volume in memory whose bytes can be damaged.
