@@ -13,7 +13,7 @@ MAKEFLAGS += --no-builtin-rules
 BIN := .venv/bin
 CARGO := PATH="$$PATH:$$HOME/.cargo/bin" cargo
 CORE := snapcore-rs/Cargo.toml
-CORE_SOURCES := $(shell find snapcore-rs -name target -prune -o -type f ! -name '*.so' ! -name '*.pyc' -print 2>/dev/null)
+CORE_SOURCES := $(shell find snapcore-rs \( -name target -o -name fuzz \) -prune -o -type f ! -name '*.so' ! -name '*.pyc' -print 2>/dev/null)
 
 .PHONY: help
 help: ## list the targets
