@@ -50,6 +50,8 @@ def mounted(device: str, at: Path, *options: str) -> Iterator[Path]:
     try:
         yield at
     finally:
+        # Who cloned this mount meanwhile keeps it: what was written is on the disk all the same.
+        run("sync", "--file-system", at)
         run("umount", at)
 
 

@@ -6,6 +6,7 @@ end looks the same either way, so `TarStream.finish` asks the child.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -36,6 +37,8 @@ _NOT_BEGUN = (
     " support."
 )
 _LOOK_SECONDS = 0.2
+_PIPE = 1024 * 1024
+"""Bytes; as much as anybody may ask for without a right."""
 _LINE_MOST = 16 * 1024 * 1024
 """Bytes of an answer: two lists of 10,000 paths, and room."""
 
@@ -57,6 +60,8 @@ class Reading:
         self._heartbeat = heartbeat
         self._answers, told = os.pipe()
         self._archive, archive = os.pipe()
+        # 64 KiB by default: then tar and its reader wait for each other all the time.
+        fcntl.fcntl(archive, fcntl.F_SETPIPE_SZ, _PIPE)
         try:
             self._child = subprocess.Popen(  # noqa: S603
                 [

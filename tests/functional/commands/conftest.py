@@ -60,6 +60,8 @@ class Terminal:
     def __init__(self, shell: Shell, *arguments: str) -> None:
         self.pid, self._screen = pty.fork()
         if self.pid == 0:  # the child
+            # As at a terminal, even where the suite itself runs in the background.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.chdir(shell.folder)
             environment = {**shell.environment, "TERM": "xterm", "COLUMNS": "120"}
             os.execve(FLASK, [str(FLASK), *arguments], environment)

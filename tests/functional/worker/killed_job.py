@@ -44,7 +44,8 @@ def arrange(point: str) -> None:
     elif point == "before the first part":
         Upload._ensure_stored = die
     elif point.startswith("mid-part "):
-        # Half-way through the body of the so-many-th large part.
+        # Half-way through the body of the so-many-th large part, or of the next that is not read in
+        # one piece.
         number = int(point.removeprefix("mid-part "))
         read = Body.read
         bodies: list[Body] = []
@@ -52,7 +53,8 @@ def arrange(point: str) -> None:
         def read_or_die(self: Body, count: int = -1) -> object:
             if self.size >= 1 << 20 and not any(body is self for body in bodies):
                 bodies.append(self)
-            if len(bodies) >= number and bodies[number - 1] is self and self._at >= self.size // 2:
+            is_late = any(body is self for body in bodies[number - 1 :])
+            if is_late and self._at >= self.size // 2:
                 die()
             return read(self, count)
 
