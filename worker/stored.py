@@ -1,7 +1,7 @@
 """A stored raw snapshot as disks: what an export reads when no server is to be touched.
 
 What must always hold: a part is what its name says (SHA-256), or the export fails; parts of zeros
-are never fetched. Memory: the part asked for and the one that is fetched ahead, 17 MiB each.
+are never fetched. Memory: the part that is fetched ahead, 17 MiB, beside what snapcore keeps.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import snapcore
@@ -116,9 +117,10 @@ class PartFetcher:
         if part is None:
             raise ObjectDamaged("A part of zeros has nothing to fetch.")
         sha256, size = part
-        data = bytearray()
+        data, found = BytesIO(), hashlib.sha256()
         for chunk in self._store.get(part_name(self._folder, sha256), length=size):
-            data += chunk
-        if hashlib.sha256(data).hexdigest() != sha256:
+            data.write(chunk)
+            found.update(chunk)
+        if found.hexdigest() != sha256:
             raise ObjectDamaged("A part of the snapshot in the store is damaged.")
-        return bytes(data)
+        return data.getvalue()  # what was written itself, not a copy

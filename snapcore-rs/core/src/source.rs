@@ -25,7 +25,7 @@ mod stored;
 pub use joined::Joined;
 pub use pieces::Pieces;
 pub use pipe::Pipe;
-pub use stored::{Fetch, Stored, StoredPart, frame_sizes};
+pub use stored::{Bytes, Fetch, Stored, StoredPart, frame_sizes};
 
 /// Where a frame ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,8 @@
 //! flags the part is zeros, with the next its place follows from the part before it; the size is that of all
 //! parts where the first says so.
 
+use std::sync::Arc;
+
 use snapcore::codecs::Codec;
 use snapcore::layout::Layout;
 use snapcore::source::{Source, Stored, StoredPart, frame_sizes};
@@ -23,7 +25,9 @@ pub fn check(input: &[u8]) {
         .map(|&codec| {
             let bodies = bodies.clone();
             let fetch = move |number: usize| {
-                bodies.get(number).cloned().ok_or_else(|| Error::internal("There is no such part."))
+                let body = bodies.get(number).cloned();
+                let body = body.ok_or_else(|| Error::internal("There is no such part."))?;
+                Ok(Arc::new(body) as snapcore::source::Bytes)
             };
             within_memory(|| check_disk(size, &parts, codec, Box::new(fetch)))
         })

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use snapcore::codecs::Codec;
 use snapcore::error::guard;
-use snapcore::source::{Stored as Source, StoredPart, frame_sizes};
+use snapcore::source::{Bytes, Stored as Source, StoredPart, frame_sizes};
 
 use crate::errors::Result;
 use crate::plan::Plan;
@@ -32,9 +32,10 @@ impl Stored {
         let fetch = move |number: usize| {
             Python::attach(|py| {
                 let bytes = fetch.call1(py, (number,))?;
-                PyBuffer::<u8>::get(bytes.bind(py))?.to_vec(py)
+                // Of `bytes` nothing is copied.
+                Ok(Arc::new(bytes.extract::<PyBackedBytes>(py)?) as Bytes)
             })
-            .map_err(|error| {
+            .map_err(|error: PyErr| {
                 snapcore::Error::internal("A part of the snapshot could not be fetched.")
                     .because(error)
             })

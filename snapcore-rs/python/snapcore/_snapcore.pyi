@@ -81,7 +81,7 @@ class Stored:
         cls,
         size: int,
         parts: Sequence[tuple[int, int, bytes | None]],
-        fetch: Callable[[int], Buffer],
+        fetch: Callable[[int], bytes],
     ) -> Self: ...
     def plan(self, *, skip_unused: bool = True) -> Plan:
         """As Disk.plan; looking at file systems fetches the parts that hold their maps."""

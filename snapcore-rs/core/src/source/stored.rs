@@ -4,8 +4,9 @@
 //! bytes it should; what the list of parts says of places is checked before anything is fetched.
 //! Parts of zeros are never fetched.
 //!
-//! Memory: [`PARTS`] parts of [`MOST`] (51 MiB) and [`FRAMES`] frames (4 MiB). Two
-//! workers that want the same part fetch it once.
+//! Memory: [`PARTS`] parts of [`MOST`] (34 MiB) and [`FRAMES`] frames (4 MiB); a part whose last frame
+//! was read is let go, so that in a row it is one part. Two workers that want the same part fetch it
+//! once.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,12 +21,15 @@ use crate::parts::MOST;
 use super::Source;
 
 /// Parts that are kept.
-pub const PARTS: usize = 3;
+pub const PARTS: usize = 2;
 /// Frames that are kept: reading file systems asks for a few bytes here and there.
 const FRAMES: usize = 4;
 
 /// Brings a part by its number. Called by any thread, for one part at a time.
-pub type Fetch = dyn Fn(usize) -> Result<Vec<u8>> + Send + Sync;
+pub type Fetch = dyn Fn(usize) -> Result<Bytes> + Send + Sync;
+
+/// A part's bytes, whoever has them in memory.
+pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 /// A part's place on the disk, and its frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +68,7 @@ pub struct Stored {
     parts: Vec<StoredPart>,
     codec: Codec,
     fetch: Box<Fetch>,
-    fetched: Mutex<VecDeque<(usize, Arc<[u8]>)>>,
+    fetched: Mutex<VecDeque<(usize, Bytes)>>,
     frames: Mutex<VecDeque<(u64, Arc<[u8]>)>>,
 }
 
@@ -101,7 +105,7 @@ impl Stored {
 
     /// The frame that begins at `start`, a multiple of [`FRAME_SIZE`].
     fn frame(&self, start: u64) -> Result<Arc<[u8]>> {
-        if let Some(frame) = kept(&lock(&self.frames), start) {
+        if let Some(frame) = kept(&lock(&self.frames), &start) {
             return Ok(frame);
         }
         let number = self.parts.partition_point(|part| part.offset <= start).saturating_sub(1);
@@ -119,6 +123,10 @@ impl Stored {
         let range = usize::try_from(from)
             .ok()
             .and_then(|from| Some(from..from.checked_add(usize::try_from(frames[index]).ok()?)?));
+        if index + 1 == frames.len() {
+            lock(&self.fetched).retain(|(of, _)| *of != number);
+        }
+        let bytes = (*bytes).as_ref();
         let compressed = range.and_then(|range| bytes.get(range)).ok_or_else(|| {
             Error::corrupt(format!(
                 "The part with byte {start} of the disk is shorter than its frames."
@@ -130,12 +138,12 @@ impl Stored {
     }
 
     /// A part's bytes. Whoever comes second waits for the first, and finds what it brought.
-    fn part(&self, number: usize) -> Result<Arc<[u8]>> {
+    fn part(&self, number: usize) -> Result<Bytes> {
         let mut fetched = lock(&self.fetched);
-        if let Some(bytes) = kept(&fetched, number) {
+        if let Some(bytes) = kept(&fetched, &number) {
             return Ok(bytes);
         }
-        let bytes: Arc<[u8]> = (self.fetch)(number)?.into();
+        let bytes = (self.fetch)(number)?;
         keep(&mut fetched, PARTS, number, &bytes);
         Ok(bytes)
     }
@@ -145,15 +153,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn kept<K: Copy + PartialEq>(held: &VecDeque<(K, Arc<[u8]>)>, key: K) -> Option<Arc<[u8]>> {
-    held.iter().find(|(of, _)| *of == key).map(|(_, bytes)| Arc::clone(bytes))
+fn kept<K: PartialEq, V: Clone>(held: &VecDeque<(K, V)>, key: &K) -> Option<V> {
+    held.iter().find(|(of, _)| of == key).map(|(_, value)| value.clone())
 }
 
-fn keep<K>(held: &mut VecDeque<(K, Arc<[u8]>)>, most: usize, key: K, bytes: &Arc<[u8]>) {
+fn keep<K, V: Clone>(held: &mut VecDeque<(K, V)>, most: usize, key: K, value: &V) {
     if held.len() == most {
         held.pop_front();
     }
-    held.push_back((key, Arc::clone(bytes)));
+    held.push_back((key, value.clone()));
 }
 
 impl Source for Stored {
@@ -209,7 +217,7 @@ mod tests {
         Codec::ZlibRs.deflater()?.compress(&[7; 1000], &mut frame)?;
         let body = [&HEADER, frame.as_bytes()].concat();
         let parts = parts.iter().map(part).collect();
-        Stored::new(size, parts, Codec::ZlibRs, Box::new(move |_| Ok(body.clone())))
+        Stored::new(size, parts, Codec::ZlibRs, Box::new(move |_| Ok(Arc::new(body.clone()))))
     }
 
     #[test]
