@@ -27,6 +27,10 @@ FILE_NAME_BYTES = 255
 
 anything = st.text(max_size=300)
 hostile = st.text(alphabet="/\\.%2EFf \u200b\u202eaé\N{SNOWMAN}'\"<>|*?:", max_size=40)
+likely = st.text(
+    st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=60
+)
+"""What is a server's name as a rule: few examples are thrown away."""
 
 
 def _kept(name: str) -> str:
@@ -38,7 +42,7 @@ def _kept(name: str) -> str:
         raise AssertionError("unreachable") from None
 
 
-@given(anything | hostile, anything | hostile)
+@given(likely | hostile, likely | hostile)
 def test_two_names_never_share_a_folder(one: str, other: str) -> None:
     one, other = _kept(one), _kept(other)
     assert (folder_of(one) == folder_of(other)) == (one == other)
