@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from portal.records import Job, Snapshot, SnapshotFile
     from portal.services.offers import Offer
     from portal.services.snapshots import HistoryLine
+    from portal.work import Runtime
 
 _NO_REIMAGE = "other virtualisation: a server can never be re-imaged from it"
 
@@ -114,18 +115,7 @@ def take(
             work.commit()
             line = services.line_of(work, snapshot)
             queue_down = work.queue_down
-        if queue_down:
-            note("Redis cannot be reached: the snapshot starts by itself when it is back.")
-        if waiting:
-            if not as_json:
-                note(f"Snapshot {snapshot.id} of “{machine.name}”")
-            line = wait(runtime, line)
-    if as_json:
-        documents.emit(documents.snapshot(line.snapshot, line.job))
-    if waiting:
-        _end_of_taking(line.snapshot, quiet=as_json)
-    elif not as_json:
-        say(f"Snapshot {snapshot.id} of “{machine.name}” is {snapshot.state}.")
+        _follow(runtime, line, queue_down=queue_down, waiting=waiting, as_json=as_json)
 
 
 @group.command("export", epilog=EXPLAINED)
@@ -168,18 +158,7 @@ def export(
             work.commit()
             line = services.line_of(work, snapshot)
             queue_down = work.queue_down
-        if queue_down:
-            note("Redis cannot be reached: the export starts by itself when it is back.")
-        if waiting:
-            if not as_json:
-                note(f"Snapshot {snapshot.id} of “{snapshot.server.name}”")
-            line = wait(runtime, line)
-    if as_json:
-        documents.emit(documents.snapshot(line.snapshot, line.job))
-    if waiting:
-        _end_of_taking(line.snapshot, quiet=as_json)
-    elif not as_json:
-        say(f"Snapshot {snapshot.id} of “{snapshot.server.name}” is {snapshot.state}.")
+        _follow(runtime, line, queue_down=queue_down, waiting=waiting, as_json=as_json)
 
 
 @group.command("kinds", epilog=EXPLAINED)
@@ -434,6 +413,25 @@ def _only_image(files: Sequence[SnapshotFile]) -> SnapshotFile:
     if len(images) > 1:
         raise click.UsageError("Name one FILE of: " + ", ".join(file.label for file in images))
     return images[0]
+
+
+def _follow(
+    runtime: Runtime, line: HistoryLine, *, queue_down: bool, waiting: bool, as_json: bool
+) -> None:
+    """Tell of a snapshot that was just asked for; `waiting`, of its end."""
+    named = f"Snapshot {line.snapshot.id} of “{line.snapshot.server.name}”"
+    if queue_down:
+        note("Redis cannot be reached: the snapshot starts by itself when it is back.")
+    if waiting:
+        if not as_json:
+            note(named)
+        line = wait(runtime, line)
+    if as_json:
+        documents.emit(documents.snapshot(line.snapshot, line.job))
+    if waiting:
+        _end_of_taking(line.snapshot, quiet=as_json)
+    elif not as_json:
+        say(f"{named} is {line.snapshot.state}.")
 
 
 def _end_of_taking(snapshot: Snapshot, *, quiet: bool) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import snapcore
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
+SECTOR = 512
 
 DISKS: dict[str, tuple[int, list[tuple[int, int]]]] = {
     "empty": (40 * MIB, []),
@@ -78,6 +79,18 @@ def compare_mounted(tool: str, image: Path, disk: Path) -> None:
                     assert mounted.read(len(expected)) == expected, at
         finally:
             run("umount", folder)
+
+
+def reads_the_same(opened: BinaryIO, disk: Path, data: Iterable[tuple[int, int]]) -> None:
+    """A reader in Python, of whole sectors, finds what the disk has where there is data."""
+    size = disk.stat().st_size
+    with disk.open("rb") as original:
+        for offset, length in data:
+            start = offset // SECTOR * SECTOR
+            count = -(-(offset + length - start) // SECTOR) * SECTOR
+            opened.seek(start)
+            original.seek(start)
+            assert opened.read(count)[: size - start] == original.read(count)
 
 
 def _has_data(file: int, at: int) -> bool:

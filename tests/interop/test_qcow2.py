@@ -12,7 +12,7 @@ from dissect.hypervisor.disk.qcow2 import QCow2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.interop.images import DISKS, GIB, MIB, compare, make_disk, run, write
+from tests.interop.images import DISKS, GIB, MIB, compare, make_disk, reads_the_same, run, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,14 +69,8 @@ def test_every_reader_agrees(tmp_path: Path, name: str, codec: str) -> None:
     assert (summary.md5, summary.sha256) == (None, None)
     check(disk, image)
     check_header(image, size)
-    with image.open("rb") as file, disk.open("rb") as original:
-        opened = QCow2(file).open()
-        for offset, length in data:
-            start = offset // SECTOR * SECTOR
-            count = -(-(offset + length - start) // SECTOR) * SECTOR
-            opened.seek(start)
-            original.seek(start)
-            assert opened.read(count)[: size - start] == original.read(count)
+    with image.open("rb") as file:
+        reads_the_same(QCow2(file).open(), disk, data)
 
 
 def test_text_that_repeats_far_behind(tmp_path: Path) -> None:

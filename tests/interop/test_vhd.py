@@ -12,7 +12,17 @@ from dissect.hypervisor.disk.vhd import VHD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.interop.images import DISKS, GIB, MIB, compare, compare_mounted, make_disk, run, write
+from tests.interop.images import (
+    DISKS,
+    GIB,
+    MIB,
+    compare,
+    compare_mounted,
+    make_disk,
+    reads_the_same,
+    run,
+    write,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,14 +132,8 @@ def test_every_reader_agrees(tmp_path: Path, name: str) -> None:
         for offset, length in data
         for number in range(offset // BLOCK, (offset + length - 1) // BLOCK + 1)
     }
-    with image.open("rb") as file, disk.open("rb") as original:
-        opened = VHD(file)
-        for offset, length in data:
-            start = offset // SECTOR * SECTOR
-            count = -(-(offset + length - start) // SECTOR) * SECTOR
-            opened.seek(start)
-            original.seek(start)
-            assert opened.read(count)[: size - start] == original.read(count)
+    with image.open("rb") as file:
+        reads_the_same(VHD(file), disk, data)
 
 
 @pytest.mark.parametrize("name", ["empty", "a sector", "odd size", "holes", "the last sector"])

@@ -12,7 +12,17 @@ from dissect.hypervisor.disk.vhdx import VHDX
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.interop.images import DISKS, GIB, KIB, MIB, compare, make_disk, run, write
+from tests.interop.images import (
+    DISKS,
+    GIB,
+    KIB,
+    MIB,
+    compare,
+    make_disk,
+    reads_the_same,
+    run,
+    write,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,14 +140,8 @@ def test_every_reader_agrees(tmp_path: Path, name: str) -> None:
         for offset, length in data
         for number in range(offset // (2 * MIB), (offset + length - 1) // (2 * MIB) + 1)
     }
-    with image.open("rb") as file, disk.open("rb") as original:
-        opened = VHDX(file)
-        for offset, length in data:
-            start = offset // SECTOR * SECTOR
-            count = -(-(offset + length - start) // SECTOR) * SECTOR
-            opened.seek(start)
-            original.seek(start)
-            assert opened.read(count)[: size - start] == original.read(count)
+    with image.open("rb") as file:
+        reads_the_same(VHDX(file), disk, data)
 
 
 @settings(

@@ -22,6 +22,7 @@ from tests.interop.images import (
     compare,
     compare_mounted,
     make_disk,
+    reads_the_same,
     run,
     write,
 )
@@ -146,14 +147,8 @@ def test_dissect_reads_the_same(tmp_path: Path, name: str) -> None:
     disk = make_disk(tmp_path / "disk.raw", size, data)
     image = tmp_path / "web-1.vmdk"
     make(disk, image)
-    with image.open("rb") as file, disk.open("rb") as original:
-        opened = VMDK(file)
-        for offset, length in data:
-            start = offset // SECTOR * SECTOR
-            count = -(-(offset + length - start) // SECTOR) * SECTOR
-            opened.seek(start)
-            original.seek(start)
-            assert opened.read(count)[: size - start] == original.read(count)
+    with image.open("rb") as file:
+        reads_the_same(VMDK(file), disk, data)
 
 
 @settings(
