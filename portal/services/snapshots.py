@@ -74,7 +74,6 @@ def take(
         raise NotFound("There is no such store.")
     if active_job(work, server) is not None:
         raise _busy(server)
-    session = work.session
     snapshot = Snapshot(
         server_id=server.id,
         store_id=store.id,
@@ -84,14 +83,7 @@ def take(
         options=options.as_text(),
         requested_by_id=actor.user_id,
     )
-    session.add(snapshot)
-    try:
-        session.flush()
-        _add_job(work, JobKind.CAPTURE, snapshot, host_queue(server.host_name))
-    except IntegrityError as error:
-        session.rollback()
-        raise _busy(server) from error
-    session.refresh(snapshot)
+    _add(work, snapshot, server, queue=host_queue(server.host_name))
     log.info("snapshot asked for", snapshot=snapshot.id, server=server.id, actor=actor.user_id)
     return snapshot
 
@@ -115,7 +107,6 @@ def export(
     server = origin.server
     if active_job(work, server) is not None:
         raise _busy(server)
-    session = work.session
     snapshot = Snapshot(
         server_id=server.id,
         store_id=origin.store_id,
@@ -126,14 +117,7 @@ def export(
         origin_id=origin.id,
         requested_by_id=actor.user_id,
     )
-    session.add(snapshot)
-    try:
-        session.flush()
-        _add_job(work, JobKind.CAPTURE, snapshot, ANYWHERE)
-    except IntegrityError as error:
-        session.rollback()
-        raise _busy(server) from error
-    session.refresh(snapshot)
+    _add(work, snapshot, server, queue=ANYWHERE)
     log.info("export asked for", snapshot=snapshot.id, origin=origin.id, actor=actor.user_id)
     return snapshot
 
@@ -284,6 +268,19 @@ def _with_jobs(work: Work, found: Sequence[Snapshot]) -> list[HistoryLine]:
         )
     }
     return [HistoryLine(snapshot, jobs.get(snapshot.id)) for snapshot in found]
+
+
+def _add(work: Work, snapshot: Snapshot, server: Server, *, queue: str) -> None:
+    """Add the snapshot and its job. Raises `Conflict` where somebody else was first."""
+    session = work.session
+    session.add(snapshot)
+    try:
+        session.flush()
+        _add_job(work, JobKind.CAPTURE, snapshot, queue)
+    except IntegrityError as error:
+        session.rollback()
+        raise _busy(server) from error
+    session.refresh(snapshot)
 
 
 def _add_job(work: Work, kind: JobKind, snapshot: Snapshot, queue: str) -> Job:
