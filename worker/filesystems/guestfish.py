@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from worker.heartbeat import Heartbeat
 
 _START_SECONDS = 180
+_END_SECONDS = 10
 _COMMAND_SECONDS = 600
 _LOOK_SECONDS = 0.2
 _ANSWER_MOST = 256 * 1024
@@ -59,6 +60,7 @@ class Guestfish:
         )
         os.close(answers)
         self._answer = b""
+        self._busy = False
 
     def start(self) -> None:
         """Start the machine. Raises `Failed`."""
@@ -67,12 +69,18 @@ class Guestfish:
 
     def close(self) -> None:
         """End guestfish and the machine."""
-        self._process.kill()
+        if self._busy:
+            self._process.kill()
         if self._process.stdin is not None:
             # What it did not take may still be in there.
             with suppress(BrokenPipeError):
                 self._process.stdin.close()
-        self._process.wait()
+        # At the end of its input it clears the folder of its sockets, which root has in /tmp.
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def let_go(self) -> None:
         """Close what is read of it, once nobody does."""
@@ -86,6 +94,7 @@ class Guestfish:
 
     def tell(self, *words: str) -> None:
         """Give a command, without waiting for it."""
+        self._busy = True
         mark = secrets.token_hex(16)
         self._marks = (f"{mark} begins\n".encode(), f"{mark} ends\n".encode())
         command = " ".join([words[0], *map(_quoted, words[1:])])
@@ -117,6 +126,7 @@ class Guestfish:
             self._answer += heard
             if len(self._answer) > _ANSWER_MOST:
                 raise Failed("an answer is too long")
+        self._busy = False
         output, _, self._answer = self._answer.partition(ends)
         self._said.seek(self._before)
         complaints = self._said.read().splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +25,6 @@ from tests.functional.worker.house import make_house
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.conftest import SwiftEndpoint
     from tests.functional.worker.house import House
@@ -54,8 +54,10 @@ def test_libguestfs_reads_a_disk_nobody_trusts(
     tree = of_a_running_server(guarded_house.disk, tmp_path)
     tree = {path: entry for path, entry in tree.items() if not path.startswith(b"/tmp/")}
     before = hashlib.sha256(guarded_house.disk.read_bytes()).hexdigest()
+    sockets = set(Path("/tmp").glob("libguestfs*"))
     exclude = ("/tmp", "/odd names/umlaut or not")
     taken = guarded_house.done("tar", Options(exclude=exclude))
+    assert set(Path("/tmp").glob("libguestfs*")) <= sockets
     assert hashlib.sha256(guarded_house.disk.read_bytes()).hexdigest() == before
     unpack(guarded_house, taken, unpacked)
     back = describe(unpacked)
