@@ -31,6 +31,8 @@ class KindFacts:
     suffix: str
     content_type: str
     reimageable: bool
+    read_back: bool = False
+    """Whether the file is read once more when it stands, which counts as progress again."""
 
     @property
     def export(self) -> bool:
@@ -73,6 +75,7 @@ FACTS: dict[Kind, KindFacts] = {
         suffix=".vhd",
         content_type="application/x-vhd",
         reimageable=False,
+        read_back=True,
     ),
     Kind.VHDX: KindFacts(
         label="VHDX",
@@ -80,6 +83,7 @@ FACTS: dict[Kind, KindFacts] = {
         suffix=".vhdx",
         content_type="application/x-vhdx",
         reimageable=False,
+        read_back=True,
     ),
     Kind.QCOW2: KindFacts(
         label="QCOW2",
@@ -87,6 +91,7 @@ FACTS: dict[Kind, KindFacts] = {
         suffix=".qcow2",
         content_type="application/x-qemu-disk",
         reimageable=False,
+        read_back=True,
     ),
     Kind.OVA: KindFacts(
         label="OVA",
@@ -94,5 +99,6 @@ FACTS: dict[Kind, KindFacts] = {
         suffix=".ova",
         content_type="application/x-virtualbox-ova",
         reimageable=False,
+        read_back=True,
     ),
 }

@@ -143,7 +143,9 @@ def _newest(work: Work, kind: Kind | None, where: object) -> Snapshot | None:
     query = (
         select(Snapshot)
         .join(Server, Snapshot.server_id == Server.id)
-        .where(Snapshot.state == SnapshotState.DONE, where)  # type: ignore[arg-type]
+        # An export of a stored snapshot did not read the disks.
+        .where(Snapshot.state == SnapshotState.DONE, Snapshot.origin_id.is_(None))
+        .where(where)  # type: ignore[arg-type]
         .order_by(Snapshot.id.desc())
         .limit(1)
     )
@@ -162,19 +164,26 @@ def _job_of(snapshot: Snapshot) -> Job | None:
     return next(done, None)
 
 
+def _read_by(snapshot: Snapshot, job: Job) -> int:
+    """Bytes of the disks that the job read."""
+    twice = FACTS[snapshot.kind].read_back and not snapshot.choices.fixed
+    return max(1, job.bytes_done // 2 if twice else job.bytes_done)
+
+
 def _scaled(alike: Snapshot | None, read: int) -> int | None:
     """The size that it would have if it packed as well as the last one."""
     job = _job_of(alike) if alike is not None else None
     if alike is None or job is None or alike.size is None:
         return None
-    if job.bytes_done < read * _DISTANT:
+    before = _read_by(alike, job)
+    if before < read * _DISTANT:
         return None
-    return alike.size * read // job.bytes_done
+    return alike.size * read // before
 
 
 def _seconds(near: Snapshot | None, read: int) -> float | None:
     job = _job_of(near) if near is not None else None
-    if job is None or job.started_at is None or job.ended_at is None:
+    if near is None or job is None or job.started_at is None or job.ended_at is None:
         return None
     took = max(_LEAST_SECONDS, (job.ended_at - job.started_at).total_seconds())
-    return max(_LEAST_SECONDS, took * read / job.bytes_done)
+    return max(_LEAST_SECONDS, took * read / _read_by(near, job))

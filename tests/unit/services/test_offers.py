@@ -150,6 +150,31 @@ def test_a_compressed_archive_tells_no_size_of_a_plain_one(
     assert of(runtime, ours)[Kind.TAR].estimate.size == 7 * GIB
 
 
+def test_what_was_read_back_counts_once(runtime: Runtime, ours: Customer) -> None:
+    """Progress of a QCOW2 counts the disk, and the file once more."""
+    look(runtime, ours, "Debian 12", LINUX)
+    taken(runtime, ours, Kind.QCOW2, read=2 * 9 * GIB, size=4 * GIB, seconds=60)
+    estimate = of(runtime, ours)[Kind.QCOW2].estimate
+    assert estimate.size == 4 * GIB
+    assert estimate.seconds == pytest.approx(60, rel=0.01)
+    taken(
+        runtime, ours, Kind.VHD, read=9 * GIB, size=9 * GIB, seconds=30, options=Options(fixed=True)
+    )
+    assert of(runtime, ours)[Kind.VHD].estimate.size == 9 * GIB
+
+
+def test_an_export_of_a_stored_snapshot_tells_nothing_of_the_disks(
+    runtime: Runtime, ours: Customer
+) -> None:
+    look(runtime, ours, "Debian 12", LINUX)
+    taken(runtime, ours, Kind.VMDK, read=20 * GIB, size=4 * GIB, seconds=60)
+    with runtime.work() as work:
+        snapshot = work.session.scalars(select(Snapshot)).one()
+        snapshot.origin_id = snapshot.id
+        work.commit()
+    assert of(runtime, ours)[Kind.VMDK].estimate == offers.Estimate(read=9 * GIB, most=9 * GIB)
+
+
 def test_what_does_not_fit_cannot_be_taken(runtime: Runtime, ours: Customer) -> None:
     look(runtime, ours, "Debian 12", LINUX)
     with (
