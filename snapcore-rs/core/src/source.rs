@@ -51,6 +51,12 @@ pub trait Source: Send + Sync {
         512
     }
 
+    /// Whether what is read later is what is read now: a snapshot of a volume, a stored disk. False where
+    /// somebody may be writing.
+    fn is_point_in_time(&self) -> bool {
+        false
+    }
+
     /// Where the frame that begins at `at` ends: for a source whose bytes move when something before
     /// them changes, so that frames and parts can be cut by what is in them. At most [`FRAME_SIZE`]
     /// bytes; the same for the same bytes. None, always, for a source that is cut by the grid:
@@ -80,6 +86,7 @@ pub struct Disk {
     size: u64,
     sector_size: u32,
     is_block_device: bool,
+    is_point_in_time: bool,
 }
 
 impl Disk {
@@ -119,6 +126,7 @@ impl Disk {
             size: 0,
             sector_size: 512,
             is_block_device: kind.is_block_device(),
+            is_point_in_time: false,
         };
         disk.size = disk.measure()?;
         if disk.size == 0 {
@@ -130,6 +138,12 @@ impl Disk {
         // Doubles the kernel's readahead; a refusal changes nothing but speed.
         let _ = rustix::fs::fadvise(&disk.file, 0, None, Advice::Sequential);
         Ok(disk)
+    }
+
+    /// Says that nobody writes to it until all of it was read.
+    #[must_use]
+    pub fn as_point_in_time(self) -> Self {
+        Self { is_point_in_time: true, ..self }
     }
 
     /// As it was given.
@@ -199,6 +213,10 @@ impl Disk {
 }
 
 impl Source for Disk {
+    fn is_point_in_time(&self) -> bool {
+        self.is_point_in_time
+    }
+
     fn size(&self) -> u64 {
         self.size
     }

@@ -66,6 +66,11 @@ impl<'a> Volume<'a> {
         self.start
     }
 
+    /// Whether what is read later is what is read now.
+    pub fn is_point_in_time(&self) -> bool {
+        self.source.is_point_in_time()
+    }
+
     /// Whether all of these bytes are in the volume.
     pub fn holds(&self, offset: u64, length: u64) -> bool {
         offset.checked_add(length).is_some_and(|end| end <= self.length)

@@ -85,6 +85,10 @@ impl<'a> Mapped<'a> {
 }
 
 impl Source for Mapped<'_> {
+    fn is_point_in_time(&self) -> bool {
+        self.volume.is_point_in_time()
+    }
+
     fn size(&self) -> u64 {
         self.mapping.length()
     }

@@ -165,6 +165,10 @@ fn keep<K, V: Clone>(held: &mut VecDeque<(K, V)>, most: usize, key: K, value: &V
 }
 
 impl Source for Stored {
+    fn is_point_in_time(&self) -> bool {
+        true
+    }
+
     fn size(&self) -> u64 {
         self.size
     }

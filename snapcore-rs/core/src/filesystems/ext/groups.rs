@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::checksum::{crc16, crc32c};
 use super::inodes;
+use super::journal::Replayed;
 use super::superblock::{
     COMPAT_SPARSE_SUPER2, INCOMPAT_META_BG, INCOMPAT_MMP, RO_COMPAT_METADATA_CSUM,
     RO_COMPAT_SPARSE_SUPER, Superblock,
@@ -27,8 +28,25 @@ pub(super) struct Group {
     uninitialised: bool,
 }
 
-/// The free runs of a file system whose counts and checksums agree everywhere.
-pub(super) fn free_runs(superblock: &Superblock, volume: &Volume<'_>) -> Result<FreeRuns, Fault> {
+/// What is free in a file system whose counts and checksums agree everywhere.
+pub(super) struct Free {
+    pub(super) runs: FreeRuns,
+    /// Blocks that the file system counts as free. After a replay there may be more than in the runs.
+    pub(super) blocks: u64,
+}
+
+/// What is known of a volume before its journal is replayed.
+pub(super) struct Before<'a> {
+    pub(super) replayed: &'a Replayed<'a>,
+    pub(super) groups: &'a [Group],
+}
+
+/// What is free. With `before`, `volume` is the replayed one, and what was free all the time.
+pub(super) fn free(
+    superblock: &Superblock,
+    volume: &Volume<'_>,
+    before: Option<&Before<'_>>,
+) -> Result<Free, Fault> {
     in_use_by_nobody(superblock, volume)?;
     let groups = descriptors(superblock, volume)?;
     let structures = structures(superblock, &groups)?;
@@ -37,10 +55,13 @@ pub(super) fn free_runs(superblock: &Superblock, volume: &Volume<'_>) -> Result<
     for (number, group) in (0..).zip(&groups) {
         let blocks = superblock.group_blocks(number);
         let clusters = (blocks.end - blocks.start).div_ceil(superblock.cluster);
-        let bitmap = bitmap(superblock, volume, group, &blocks, &structures)?;
-        let mut free_clusters = 0;
+        let mut bitmap = bitmap(superblock, volume, group, &blocks, &structures)?;
+        let free_clusters =
+            clear_runs(&bitmap, clusters).map(|run| run.end - run.start).sum::<u64>();
+        if let Some(before) = before {
+            before.add(number, group, &mut bitmap)?;
+        }
         for run in clear_runs(&bitmap, clusters) {
-            free_clusters += run.end - run.start;
             let start = blocks.start + run.start * superblock.cluster;
             let end = (blocks.start + run.end * superblock.cluster).min(blocks.end);
             free.push(start * superblock.block_size, (end - start) * superblock.block_size);
@@ -53,7 +74,8 @@ pub(super) fn free_runs(superblock: &Superblock, volume: &Volume<'_>) -> Result<
         }
         free_blocks += free_clusters * superblock.cluster;
     }
-    if free_blocks != superblock.free_blocks {
+    // That count is kept up to date at the end of a mount only.
+    if before.is_none() && free_blocks != superblock.free_blocks {
         return Err(Fault::doubt(format!(
             "Its superblock counts {} free blocks, but its block groups have {free_blocks}.",
             superblock.free_blocks
@@ -62,7 +84,31 @@ pub(super) fn free_runs(superblock: &Superblock, volume: &Volume<'_>) -> Result<
     if !superblock.has_ro_compat(RO_COMPAT_METADATA_CSUM) {
         inodes::check(superblock, volume, &groups, &free)?;
     }
-    Ok(free)
+    Ok(Free { runs: free, blocks: free_blocks })
+}
+
+impl Before<'_> {
+    /// Adds what was in use at any time to what is set in a group's bitmap.
+    fn add(&self, number: u64, group: &Group, bitmap: &mut [u8]) -> Result<(), Fault> {
+        let earlier = usize::try_from(number).ok().and_then(|number| self.groups.get(number));
+        match earlier {
+            Some(earlier) if earlier.has_the_place_of(group) => {
+                // Never written then, nor now.
+                if earlier.uninitialised && group.uninitialised {
+                    return Ok(());
+                }
+                self.replayed.add_earlier(group.block_bitmap, bitmap)
+            }
+            _ => Err(Fault::doubt("Its journal moves block groups.")),
+        }
+    }
+}
+
+impl Group {
+    fn has_the_place_of(&self, other: &Self) -> bool {
+        (self.block_bitmap, self.inode_bitmap, self.inode_table)
+            == (other.block_bitmap, other.inode_bitmap, other.inode_table)
+    }
 }
 
 /// Multiple mount protection: nobody else has it mounted or checks it.
@@ -81,7 +127,10 @@ fn in_use_by_nobody(superblock: &Superblock, volume: &Volume<'_>) -> Result<(), 
     Ok(())
 }
 
-fn descriptors(superblock: &Superblock, volume: &Volume<'_>) -> Result<Vec<Group>, Fault> {
+pub(super) fn descriptors(
+    superblock: &Superblock,
+    volume: &Volume<'_>,
+) -> Result<Vec<Group>, Fault> {
     let mut groups = Vec::new();
     let block_size = usize::try_from(superblock.block_size).unwrap_or(usize::MAX);
     for index in 0..superblock.groups.div_ceil(superblock.descriptors_per_block()) {

@@ -8,10 +8,14 @@
 mod checksum;
 mod groups;
 mod inodes;
+mod journal;
 mod superblock;
 
-use super::{Fault, FileSystem, FreeRuns, Usage, Volume};
-use superblock::Superblock;
+pub use journal::Replayed;
+
+use super::{Bytes, Fault, FileSystem, FreeRuns, Usage, Volume};
+use groups::{Before, Free, Group};
+use superblock::{INCOMPAT_RECOVER, Journal, Superblock};
 
 /// ext2, ext3 or ext4, or the journal of one.
 pub fn probe(volume: &Volume<'_>) -> crate::Result<Option<FileSystem>> {
@@ -41,11 +45,55 @@ fn look(volume: &Volume<'_>) -> Result<Option<FileSystem>, Fault> {
 }
 
 fn map(bytes: &[u8], volume: &Volume<'_>) -> Result<(FreeRuns, u64), Fault> {
-    let superblock = Superblock::read(bytes, volume)?;
-    let free = groups::free_runs(&superblock, volume)?;
+    let (superblock, free) = if has_to_be_replayed(bytes)? && volume.is_point_in_time() {
+        free_all_the_time(bytes, volume)?
+    } else {
+        let superblock = Superblock::read(bytes, volume, Journal::Empty)?;
+        let free = groups::free(&superblock, volume, None)?;
+        (superblock, free)
+    };
     let used_blocks = superblock
         .blocks
-        .checked_sub(superblock.free_blocks)
+        .checked_sub(free.blocks)
         .ok_or_else(|| Fault::doubt("It counts more free blocks than it has."))?;
-    Ok((free, used_blocks * superblock.block_size))
+    Ok((free.runs, used_blocks * superblock.block_size))
+}
+
+/// What is free once the journal is replayed, and was so all the time before.
+fn free_all_the_time(bytes: &[u8], volume: &Volume<'_>) -> Result<(Superblock, Free), Fault> {
+    let (before, groups, replayed) = replay(bytes, *volume)?;
+    let after = Volume::whole(&replayed);
+    let bytes = superblock::find(&after)?.unwrap_or_default();
+    let superblock = Superblock::read(&bytes, &after, Journal::Replayed)?;
+    if !superblock.fits(&before) {
+        return Err(Fault::doubt("Its journal has to be replayed, and changes its size."));
+    }
+    let before = Before { replayed: &replayed, groups: &groups };
+    let free = groups::free(&superblock, &after, Some(&before))?;
+    replayed.confirm()?;
+    Ok((superblock, free))
+}
+
+type Replay<'a> = (Superblock, Vec<Group>, Replayed<'a>);
+
+/// The superblock and the groups as they stand on the volume, and the volume with its journal replayed.
+fn replay<'a>(bytes: &[u8], volume: Volume<'a>) -> Result<Replay<'a>, Fault> {
+    let superblock = Superblock::read(bytes, &volume, Journal::Replayed)?;
+    let groups = groups::descriptors(&superblock, &volume)?;
+    let first = groups.first().ok_or_else(|| Fault::doubt("It has no block groups."))?;
+    let replayed = journal::replay(bytes, &superblock, first, volume)?;
+    Ok((superblock, groups, replayed))
+}
+
+/// The volume as it reads once its journal is replayed; nothing is written. None if it is not ext, or there is nothing to replay.
+pub fn replayed(volume: Volume<'_>) -> Result<Option<Replayed<'_>>, Fault> {
+    let Some(bytes) = superblock::find(&volume)? else { return Ok(None) };
+    if !has_to_be_replayed(&bytes)? {
+        return Ok(None);
+    }
+    Ok(Some(replay(&bytes, volume)?.2))
+}
+
+fn has_to_be_replayed(superblock: &[u8]) -> Result<bool, Fault> {
+    Ok(Bytes(superblock).le32(96)? & INCOMPAT_RECOVER != 0)
 }

@@ -25,7 +25,7 @@ const COMPAT_KNOWN: u32 = 0x1
     | 0x800
     | 0x1000;
 
-const INCOMPAT_RECOVER: u32 = 0x4;
+pub(super) const INCOMPAT_RECOVER: u32 = 0x4;
 const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
 pub(super) const INCOMPAT_META_BG: u32 = 0x10;
 const INCOMPAT_64BIT: u32 = 0x80;
@@ -51,6 +51,8 @@ pub(super) const RO_COMPAT_GDT_CSUM: u32 = 0x10;
 const RO_COMPAT_BIGALLOC: u32 = 0x200;
 pub(super) const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
 const RO_COMPAT_ORPHAN_PRESENT: u32 = 0x1_0000;
+// What the kernel sets when it comes to it: large_file, huge_file, dir_nlink, orphans.
+const RO_COMPAT_CHANGES: u32 = 0x2 | 0x8 | 0x20 | RO_COMPAT_ORPHAN_PRESENT;
 // What ext3 has too: sparse_super, large_file.
 const RO_COMPAT_OF_EXT3: u32 = RO_COMPAT_SPARSE_SUPER | 0x2;
 // huge_file, gdt_csum, dir_nlink, extra_isize, quota, bigalloc, metadata_csum, readonly, project, verity.
@@ -69,6 +71,15 @@ const RO_COMPAT_KNOWN: u32 = RO_COMPAT_OF_EXT3
 /// Groups that are looked at at most: 64 TiB with blocks of 4 KiB.
 const MOST_GROUPS: u64 = 1 << 19;
 
+/// What the journal still has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Journal {
+    /// Nothing, or the file system is in doubt.
+    Empty,
+    /// What is read has its transactions.
+    Replayed,
+}
+
 /// What identifies a file system, whether its structures make sense or not.
 pub(super) struct Names {
     pub(super) kind: &'static str,
@@ -79,7 +90,7 @@ pub(super) struct Names {
 }
 
 /// A superblock whose numbers fit each other and the volume.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Superblock {
     pub(super) compat: u32,
     pub(super) incompat: u32,
@@ -153,7 +164,7 @@ pub(super) fn names(bytes: &[u8]) -> Result<Names, Fault> {
 
 impl Superblock {
     /// Checks everything that the superblock alone can tell.
-    pub(super) fn read(bytes: &[u8], volume: &Volume<'_>) -> Result<Self, Fault> {
+    pub(super) fn read(bytes: &[u8], volume: &Volume<'_>, journal: Journal) -> Result<Self, Fault> {
         let bytes = Bytes(bytes);
         let (compat, incompat, ro_compat) = (bytes.le32(92)?, bytes.le32(96)?, bytes.le32(100)?);
         if incompat & INCOMPAT_JOURNAL_DEV != 0 {
@@ -175,9 +186,15 @@ impl Superblock {
         if incompat & INCOMPAT_CSUM_SEED != 0 {
             seed = bytes.le32(0x270)?;
         }
-        state(bytes, incompat, ro_compat)?;
+        let (mut known_incompat, mut known_ro_compat) = (INCOMPAT_KNOWN, RO_COMPAT_KNOWN);
+        if journal == Journal::Replayed {
+            // Blocks of files that are deleted but open are in use until somebody clears them away.
+            known_incompat |= INCOMPAT_RECOVER;
+            known_ro_compat |= RO_COMPAT_ORPHAN_PRESENT;
+        }
+        state(bytes, incompat & !known_incompat, ro_compat & !known_ro_compat)?;
         let unknown =
-            (compat & !COMPAT_KNOWN, incompat & !INCOMPAT_KNOWN, ro_compat & !RO_COMPAT_KNOWN);
+            (compat & !COMPAT_KNOWN, incompat & !known_incompat, ro_compat & !known_ro_compat);
         if bytes.le32(76)? != 1 || unknown != (0, 0, 0) {
             return Err(Fault::doubt(format!(
                 "It has features that Snapport does not know (revision {}; {:x}, {:x}, {:x}).",
@@ -288,6 +305,14 @@ impl Superblock {
             Some(size) if size <= volume.length() => Ok(self),
             _ => Err(Fault::doubt("It is larger than its partition.")),
         }
+    }
+
+    /// Whether the other is of the same file system, no larger and no smaller.
+    pub(super) fn fits(&self, other: &Self) -> bool {
+        let other = other.clone();
+        // These change while it is mounted.
+        *self == Self { free_blocks: self.free_blocks, ro_compat: self.ro_compat, ..other }
+            && (self.ro_compat ^ other.ro_compat) & !RO_COMPAT_CHANGES == 0
     }
 
     pub(super) fn has_compat(&self, feature: u32) -> bool {
