@@ -60,7 +60,7 @@ fn seeds_are_in_good_order() {
             let same = *name == "ntfs" || mended.sectors() == disk.sectors();
             assert!(same, "{}", path.display());
             let probe = match *name {
-                "ext" => ext::probe,
+                "ext" | "journal" => ext::probe,
                 "ntfs" => ntfs::probe,
                 "xfs" => xfs::probe,
                 _ => continue,

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod ext;
 pub mod gpt;
 pub mod inflate;
+pub mod journal;
 pub mod lvm;
 pub mod mbr;
 pub mod ntfs;
@@ -50,6 +51,7 @@ pub const TARGETS: &[Target] = &[
     target("ext", ext::check, ext::mend),
     target("gpt", gpt::check, gpt::mend),
     target("inflate", inflate::check, |_| {}),
+    target("journal", journal::check, journal::mend),
     target("lvm", lvm::check, lvm::mend),
     target("mbr", mbr::check, |_| {}),
     target("ntfs", ntfs::check, ntfs::mend),

@@ -103,6 +103,10 @@ impl Disk {
 }
 
 impl Source for Disk {
+    fn is_point_in_time(&self) -> bool {
+        true
+    }
+
     fn size(&self) -> u64 {
         self.size
     }

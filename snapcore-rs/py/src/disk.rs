@@ -33,8 +33,10 @@ impl Disk {
 #[pymethods]
 impl Disk {
     #[new]
-    fn new(py: Python<'_>, path: PathBuf) -> Result<Self> {
+    #[pyo3(signature = (path, *, point_in_time = false))]
+    fn new(py: Python<'_>, path: PathBuf, point_in_time: bool) -> Result<Self> {
         let disk = py.detach(|| guard(|| snapcore::Disk::open(&path)))?;
+        let disk = if point_in_time { disk.as_point_in_time() } else { disk };
         let (size, sector_size) = (disk.size(), disk.sector_size());
         Ok(Self { opened: Mutex::new(Some(Arc::new(disk))), path, size, sector_size })
     }

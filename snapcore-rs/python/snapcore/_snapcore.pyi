@@ -39,11 +39,17 @@ __version__: Final[str]
 class Disk:
     """A regular file or block device, open for reading only.
 
+    With `point_in_time` the caller knows that nobody writes to it until all of it was read. Then a
+    file system whose journal has to be replayed need not be taken whole: what is free once it is
+    replayed, and was so before, is left out.
+
     Raises DiskError if it cannot be opened, is neither, or is empty. May be closed while streams
     run.
     """
 
-    def __new__(cls, path: str | os.PathLike[str]) -> Self: ...
+    def __new__(
+        cls, path: str | os.PathLike[str], *, point_in_time: bool = False
+    ) -> Self: ...
     @property
     def path(self) -> str: ...
     @property
