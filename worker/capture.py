@@ -25,6 +25,7 @@ from portal.records.declarative import now
 from portal.records.file import FileRole
 from portal.services.stores import open_store_of
 from worker import kinds
+from worker.disks.quiet import Quiet
 from worker.disks.trouble import disk_trouble
 from worker.frames import unpack_frames
 from worker.inspect import note_layout
@@ -55,11 +56,13 @@ def capture(runtime: Runtime, snapshot_id: int, heartbeat: Heartbeat) -> None:
         store = open_store_of(work, snapshot.store)
     with closing(store), ExitStack() as opened:
         heartbeat.at(Step.OPENING)
-        taking = kinds.prepare(Task(runtime, snapshot, store, heartbeat, opened))
+        quiet = opened.enter_context(Quiet(heartbeat.stop))
+        taking = kinds.prepare(Task(runtime, snapshot, store, heartbeat, opened, quiet))
         heartbeat.expect(sum(_worth(image) for image in taking.images))
         _begin(runtime, snapshot, taking)
         store.ensure_container()
         files = [_copy(runtime, snapshot, store, heartbeat, image) for image in taking.images]
+        quiet.confirm()
         heartbeat.at(Step.MANIFEST)
         made = list(zip(files, taking.images, strict=True))
         _join(runtime, snapshot, store, heartbeat, made)

@@ -12,6 +12,7 @@ from portal.domain.layout import Layout, Partition
 from portal.records import Disk, Server
 from portal.records.declarative import now
 from worker.disks import open_disk
+from worker.disks.quiet import Quiet
 from worker.disks.trouble import disk_trouble
 from worker.drivers import find_drivers
 from worker.steps import Step
@@ -33,7 +34,11 @@ def inspect(runtime: Runtime, server_id: int, heartbeat: Heartbeat) -> None:
     plans = []
     for disk in server.disks:
         heartbeat.at(Step.INSPECTING)
-        with open_disk(disk.driver, disk.address) as source, disk_trouble():
+        with (
+            Quiet() as quiet,
+            open_disk(disk.driver, disk.address, quiet) as source,
+            disk_trouble(),
+        ):
             plans.append(source.plan(skip_unused=True))
         with runtime.work() as work:
             note_layout(work.session.get_one(Disk, disk.id), plans[-1])

@@ -12,14 +12,19 @@ if TYPE_CHECKING:
 
     import snapcore
 
-_DRIVERS: dict[str, Callable[[str], snapcore.Disk]] = {
+    from worker.disks.quiet import Quiet
+
+_DRIVERS: dict[str, Callable[[str, Quiet], snapcore.Disk]] = {
     "file": file.open_disk,
     "block": block.open_disk,
 }
 
 
-def open_disk(driver: str, address: str) -> snapcore.Disk:
-    """Open a disk for reading; `DiskUnavailable` with one sentence for the customer."""
+def open_disk(driver: str, address: str, quiet: Quiet) -> snapcore.Disk:
+    """Open a disk for reading; `DiskUnavailable` with one sentence for the customer.
+
+    `quiet` watches it from now on, where a driver can tell that nobody writes to it.
+    """
     if driver not in _DRIVERS:
         raise DiskUnavailable(f"This host cannot read disks of the type “{driver}”.")
-    return _DRIVERS[driver](address)
+    return _DRIVERS[driver](address, quiet)

@@ -15,19 +15,24 @@ if TYPE_CHECKING:
     from portal.records import Snapshot
     from portal.stores.interface import Store
     from portal.work import Runtime
+    from worker.disks.quiet import Quiet
     from worker.extents import ReadMeter
     from worker.heartbeat import Heartbeat
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked for. What a kind opens goes onto `opened`, and is closed when all is stored."""
+    """What is asked for. What a kind opens goes onto `opened`, and is closed when all is stored.
+
+    `quiet` watches disks that nobody may write to until all images are copied.
+    """
 
     runtime: Runtime
     snapshot: Snapshot
     store: Store
     heartbeat: Heartbeat
     opened: ExitStack
+    quiet: Quiet
 
     @property
     def options(self) -> Options:

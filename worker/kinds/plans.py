@@ -24,7 +24,7 @@ def open_plans(task: Task, *, skip_unused: bool | None = None) -> list[snapcore.
         return [disk.plan(skip_unused=skip) for disk in open_stored(task)]
     plans = []
     for disk in task.snapshot.server.disks:
-        source = task.opened.enter_context(open_disk(disk.driver, disk.address))
+        source = task.opened.enter_context(open_disk(disk.driver, disk.address, task.quiet))
         with disk_trouble():
             plans.append(source.plan(skip_unused=skip))
     return plans

@@ -47,9 +47,7 @@ class Disk:
     run.
     """
 
-    def __new__(
-        cls, path: str | os.PathLike[str], *, point_in_time: bool = False
-    ) -> Self: ...
+    def __new__(cls, path: str | os.PathLike[str], *, point_in_time: bool = False) -> Self: ...
     @property
     def path(self) -> str: ...
     @property

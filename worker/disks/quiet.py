@@ -1,0 +1,108 @@
+"""Files that nobody may write to while they are read: the disks of servers that are off.
+
+A read lease (fcntl(2), F_SETLEASE) is granted on a file that nobody has open for writing, and
+whoever then opens it for writing waits until it is given back. So a file with a lease holds still,
+and once the lease is asked back it does no longer. Where none is granted (the server runs, a file
+system without leases, no right to them: CAP_LEASE) nothing is known, and nothing is assumed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from typing import TYPE_CHECKING, Self
+
+import structlog
+
+from portal.domain.errors import DiskUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from portal.domain.errors import SnapportError
+
+log = structlog.get_logger()
+
+_LOOK = 0.1
+"""Seconds between looks: as long as a server that starts waits for its disk at most. The kernel
+would let it wait for 45 s (/proc/sys/fs/lease-break-time)."""
+
+_STARTED = (
+    "The server's disk was opened for writing while it was read, so the snapshot was stopped: it"
+    " would have been of no one moment. Take it while the server is off, or while it runs."
+)
+
+
+class Quiet:
+    """Use as a context manager around the reading.
+
+    `stop` is called, once and on another thread, when a file is opened for writing.
+    """
+
+    def __init__(self, stop: Callable[[SnapportError], None] = lambda _: None) -> None:
+        self._stop = stop
+        self._files: list[int] = []
+        self._lock = threading.Lock()
+        self._broken = False
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        """Watch nothing yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let all files go."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        for file in self._files:
+            os.close(file)  # and with it its lease
+        self._files.clear()
+
+    def watch(self, path: Path) -> bool:
+        """Whether nobody has the file open for writing; if so, it is watched from now on."""
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            # Nobody is to get a signal: SIGIO would end the process.
+            fcntl.fcntl(file, fcntl.F_SETOWN, 0)
+        except OSError:
+            os.close(file)
+            return False
+        with self._lock:
+            self._files.append(file)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="quiet", daemon=True)
+            self._thread.start()
+        return True
+
+    def confirm(self) -> None:
+        """All was read: raises `DiskUnavailable` if a file was opened for writing meanwhile."""
+        self._look()
+        if self._broken:
+            raise DiskUnavailable(_STARTED)
+
+    def _run(self) -> None:
+        while not self._ended.wait(_LOOK):
+            self._look()
+
+    def _look(self) -> None:
+        with self._lock:
+            if self._broken or all(
+                fcntl.fcntl(file, fcntl.F_GETLEASE) == fcntl.F_RDLCK for file in self._files
+            ):
+                return
+            self._broken = True
+            for file in self._files:
+                fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        log.info("disk opened for writing while it was read")
+        self._stop(DiskUnavailable(_STARTED))
