@@ -31,8 +31,9 @@ _LOOK = 0.1
 would let it wait for 45 s (/proc/sys/fs/lease-break-time)."""
 
 _STARTED = (
-    "The server's disk was opened for writing while it was read, so the snapshot was stopped: it"
-    " would have been of no one moment. Take it while the server is off, or while it runs."
+    "The server was started, or something else opened its disk for writing, while the snapshot was"
+    " taken. It was stopped: it would have shown no one moment. Take it again, while the server is"
+    " off or while it runs."
 )
 
 

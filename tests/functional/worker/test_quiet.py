@@ -41,7 +41,7 @@ def test_a_file_is_quiet_until_somebody_opens_it_for_writing(tmp_path: Path) -> 
             waited = time.monotonic() - before
         # Not as long as the kernel would let it wait.
         assert waited < 10
-        with pytest.raises(DiskUnavailable, match="opened for writing"):
+        with pytest.raises(DiskUnavailable, match="opened its disk for writing"):
             quiet.confirm()
         # The other is let go too: nothing is watched for nothing.
         other.write_bytes(b"3")
@@ -141,6 +141,6 @@ def test_a_server_that_starts_meanwhile_fails_the_snapshot(
     monkeypatch.setattr(Upload, "run", run_then)
     taken = sqlite_house.snapshot()
     assert taken.state is SnapshotState.FAILED
-    assert "opened for writing while it was read" in (taken.error or "")
+    assert "opened its disk for writing" in (taken.error or "")
     assert sqlite_house.job_of(taken).state is JobState.FAILED
     assert sqlite_house.objects() == set()
