@@ -3,7 +3,7 @@
 //! What must always hold: each block is claimed once, so no more is looked at than the file system has blocks, whatever its pointers
 //! say. Trees nest as deep as their kind allows and no deeper.
 
-use super::groups::Group;
+use super::descriptors::Group;
 use super::superblock::Superblock;
 use crate::filesystems::{Bytes, Fault, FreeRuns, Volume};
 

@@ -5,8 +5,9 @@
 //! use a block that is free. Source: Linux's
 //! Documentation/filesystems/ext4.
 
+mod bitmaps;
 mod checksum;
-mod groups;
+mod descriptors;
 mod inodes;
 mod journal;
 mod superblock;
@@ -14,7 +15,8 @@ mod superblock;
 pub use journal::Replayed;
 
 use super::{Bytes, Fault, FileSystem, FreeRuns, Usage, Volume};
-use groups::{Before, Free, Group};
+use bitmaps::{Before, Free};
+use descriptors::Group;
 use superblock::{INCOMPAT_RECOVER, Journal, Superblock};
 
 /// ext2, ext3 or ext4, or the journal of one.
@@ -49,7 +51,7 @@ fn map(bytes: &[u8], volume: &Volume<'_>) -> Result<(FreeRuns, u64), Fault> {
         free_all_the_time(bytes, volume)?
     } else {
         let superblock = Superblock::read(bytes, volume, Journal::Empty)?;
-        let free = groups::free(&superblock, volume, None)?;
+        let free = bitmaps::free(&superblock, volume, None)?;
         (superblock, free)
     };
     let used_blocks = superblock
@@ -69,7 +71,7 @@ fn free_all_the_time(bytes: &[u8], volume: &Volume<'_>) -> Result<(Superblock, F
         return Err(Fault::doubt("Its journal has to be replayed, and changes its size."));
     }
     let before = Before { replayed: &replayed, groups: &groups };
-    let free = groups::free(&superblock, &after, Some(&before))?;
+    let free = bitmaps::free(&superblock, &after, Some(&before))?;
     replayed.confirm()?;
     Ok((superblock, free))
 }
@@ -79,7 +81,7 @@ type Replay<'a> = (Superblock, Vec<Group>, Replayed<'a>);
 /// The superblock and the groups as they stand on the volume, and the volume with its journal replayed.
 fn replay<'a>(bytes: &[u8], volume: Volume<'a>) -> Result<Replay<'a>, Fault> {
     let superblock = Superblock::read(bytes, &volume, Journal::Replayed)?;
-    let groups = groups::descriptors(&superblock, &volume)?;
+    let groups = descriptors::read(&superblock, &volume)?;
     let first = groups.first().ok_or_else(|| Fault::doubt("It has no block groups."))?;
     let replayed = journal::replay(bytes, &superblock, first, volume)?;
     Ok((superblock, groups, replayed))

@@ -9,6 +9,7 @@
 //!
 //! Source: Linux's Documentation/filesystems/ext4/journal.rst, and what fs/jbd2/recovery.c does.
 
+mod blocks;
 mod log;
 mod place;
 mod replayed;
@@ -18,7 +19,7 @@ pub use replayed::Replayed;
 use log::Log;
 use place::Place;
 
-use super::groups::Group;
+use super::descriptors::Group;
 use super::superblock::Superblock;
 use crate::filesystems::{Fault, Volume};
 

@@ -1,7 +1,7 @@
 //! Where the journal's blocks stand: what its inode says.
 
 use crate::filesystems::ext::checksum::crc32c;
-use crate::filesystems::ext::groups::Group;
+use crate::filesystems::ext::descriptors::Group;
 use crate::filesystems::ext::superblock::{RO_COMPAT_METADATA_CSUM, Superblock};
 use crate::filesystems::{Bytes, Fault, Volume};
 

@@ -81,10 +81,12 @@ impl Source for Replayed<'_> {
         })?;
         let end = offset + buffer.len() as u64;
         let blocks = offset / self.block_size..end.div_ceil(self.block_size);
-        for copies in self.log.copies_of(&blocks).chunk_by(|one, other| one.block == other.block) {
+        for copies in
+            self.log.copies_of(&blocks).chunk_by(|one, other| one.tag.block == other.tag.block)
+        {
             let Some(last) = copies.iter().rfind(|copy| copy.stands) else { continue };
             let Some(content) = self.content(last)? else { continue };
-            let start = last.block * self.block_size;
+            let start = last.tag.block * self.block_size;
             let (from, to) = (start.max(offset), (start + self.block_size).min(end));
             let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
             buffer[place(from - offset)..place(to - offset)]
