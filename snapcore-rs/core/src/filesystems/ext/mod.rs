@@ -11,6 +11,7 @@ mod descriptors;
 mod inodes;
 mod journal;
 mod superblock;
+mod tree;
 
 pub use journal::Replayed;
 

@@ -3,6 +3,7 @@
 use crate::filesystems::ext::checksum::crc32c;
 use crate::filesystems::ext::descriptors::Group;
 use crate::filesystems::ext::superblock::{RO_COMPAT_METADATA_CSUM, Superblock};
+use crate::filesystems::ext::tree::{ROOT_LENGTH, Trees, Visitor, summed};
 use crate::filesystems::{Bytes, Fault, Volume};
 
 /// Its own number, and that of the inode in its superblock.
@@ -17,20 +18,15 @@ const BACKUP_OF_BLOCKS: u8 = 1;
 const SIZE: usize = 4;
 const FLAGS: usize = 32;
 const BLOCK: usize = 40;
-const BLOCK_LENGTH: usize = 60;
 const GENERATION: usize = 100;
 const SIZE_HIGH: usize = 108;
 const FLAG_EXTENTS: u32 = 0x8_0000;
 
-const DIRECT: usize = 12;
-const EXTENT: usize = 12;
-const EXTENT_MAGIC: u16 = 0xf30a;
-const MOST_EXTENT_DEPTH: u16 = 5;
-/// An extent that is longer was allocated and not written.
-const MOST_WRITTEN: u16 = 32768;
-
 /// Runs of blocks that are kept at most. mke2fs lays a journal into one run, or a few.
 const MOST_RUNS: usize = 1 << 14;
+
+/// Nodes of the tree that leads to them: a journal of 4 GiB in pointers of 1 KiB takes as many.
+const MOST_NODES: usize = 1 << 14;
 
 /// The journal's blocks, in its own order.
 #[derive(Debug)]
@@ -58,9 +54,9 @@ impl Place {
         let at = first_group.inode_table.saturating_mul(superblock.block_size).saturating_add(at);
         let inode = volume.read_vec(at, size)?;
         let inode = Bytes(&inode);
-        let block = inode.slice(BLOCK, BLOCK_LENGTH)?;
+        let block = inode.slice(BLOCK, ROOT_LENGTH)?;
         // The superblock has a copy, which repair goes by where the inode is damaged: they must agree.
-        let copy = fields.slice(SUPER_BACKUP, BLOCK_LENGTH + 8)?;
+        let copy = fields.slice(SUPER_BACKUP, ROOT_LENGTH + 8)?;
         let (low, high) = (inode.le32(SIZE)?, inode.le32(SIZE_HIGH)?);
         let sizes = [high.to_le_bytes(), low.to_le_bytes()].concat();
         if fields.u8(SUPER_BACKUP_KIND)? != BACKUP_OF_BLOCKS || *copy != *[block, &sizes].concat() {
@@ -69,16 +65,10 @@ impl Place {
         let length = (u64::from(high) << 32 | u64::from(low)) / superblock.block_size;
         let seed = crc32c(superblock.seed, &INODE.to_le_bytes());
         let seed = crc32c(seed, inode.slice(GENERATION, 4)?);
-        let mut walk =
-            Walk { superblock, volume, seed, place: Self { runs: Vec::new(), blocks: 0 } };
-        if inode.le32(FLAGS)? & FLAG_EXTENTS != 0 {
-            walk.extents(Bytes(block), MOST_EXTENT_DEPTH + 1)?;
-        } else {
-            walk.pointers(&block[..DIRECT * 4], 0, length)?;
-            for (depth, pointer) in (1..).zip(block[DIRECT * 4..].chunks_exact(4)) {
-                walk.pointers(pointer, depth, length)?;
-            }
-        }
+        let place = Self { runs: Vec::new(), blocks: 0 };
+        let mut walk = Walk { superblock, seed, nodes: 0, place };
+        let is_extents = inode.le32(FLAGS)? & FLAG_EXTENTS != 0;
+        Trees { superblock, volume }.visit(block, is_extents, &mut walk)?;
         if walk.place.blocks < length {
             return Err(elsewhere());
         }
@@ -100,80 +90,38 @@ impl Place {
 
 struct Walk<'a> {
     superblock: &'a Superblock,
-    volume: &'a Volume<'a>,
     /// Where the sums of this inode's extents begin.
     seed: u32,
+    nodes: usize,
     place: Place,
 }
 
-impl Walk<'_> {
-    /// A node of the tree of extents, which must be less deep than `above`.
-    fn extents(&mut self, node: Bytes<'_>, above: u16) -> Result<(), Fault> {
-        let (entries, depth) = (node.le16(2)?, node.le16(6)?);
-        if node.le16(0)? != EXTENT_MAGIC || depth >= above {
-            return Err(nonsense());
-        }
-        for number in 1..=usize::from(entries) {
-            let entry = Bytes(node.slice(number * EXTENT, EXTENT)?);
-            if u64::from(entry.le32(0)?) != self.place.blocks {
-                return Err(nonsense()); // a hole
-            }
-            if depth == 0 {
-                let length = entry.le16(4)?;
-                if length > MOST_WRITTEN {
-                    return Err(nonsense());
-                }
-                let start = u64::from(entry.le16(6)?) << 32 | u64::from(entry.le32(8)?);
-                self.add(start, u64::from(length))?;
-            } else {
-                let block = u64::from(entry.le16(8)?) << 32 | u64::from(entry.le32(4)?);
-                let bytes = self.read(block)?;
-                let child = Bytes(&bytes);
-                if self.superblock.has_ro_compat(RO_COMPAT_METADATA_CSUM) {
-                    let end = (1 + usize::from(child.le16(4)?)) * EXTENT;
-                    if crc32c(self.seed, child.slice(0, end)?) != child.le32(end)? {
-                        return Err(nonsense());
-                    }
-                }
-                self.extents(child, depth)?;
-            }
-        }
-        Ok(())
+impl Visitor for Walk<'_> {
+    fn node(&mut self, _: u64) -> Result<(), Fault> {
+        self.nodes += 1;
+        if self.nodes > MOST_NODES { Err(nonsense()) } else { Ok(()) }
     }
 
-    /// Block numbers of 32 bits, up to the journal's `length`; what they point to holds pointers itself, `depth` times.
-    fn pointers(&mut self, pointers: &[u8], depth: u32, length: u64) -> Result<(), Fault> {
-        for pointer in pointers.chunks_exact(4) {
-            if self.place.blocks >= length {
-                break;
-            }
-            let block = u64::from(Bytes(pointer).le32(0)?);
-            if depth == 0 {
-                self.add(block, 1)?;
-            } else {
-                let bytes = self.read(block)?;
-                self.pointers(&bytes, depth - 1, length)?;
-            }
+    fn extents(&mut self, node: Bytes<'_>) -> Result<(), Fault> {
+        if !self.superblock.has_ro_compat(RO_COMPAT_METADATA_CSUM) {
+            return Ok(());
         }
-        Ok(())
+        let end = summed(node)?;
+        let right = crc32c(self.seed, node.slice(0, end)?) == node.le32(end)?;
+        if right { Ok(()) } else { Err(nonsense()) }
     }
 
-    fn read(&self, block: u64) -> Result<Vec<u8>, Fault> {
-        let size = self.superblock.block_size;
-        let at = block.checked_mul(size).ok_or_else(nonsense)?;
-        self.volume.read_vec(at, usize::try_from(size).unwrap_or(usize::MAX))
-    }
-
-    fn add(&mut self, start: u64, length: u64) -> Result<(), Fault> {
+    fn data(&mut self, first: u64, start: u64, length: u64, written: bool) -> Result<(), Fault> {
         let end = start.checked_add(length).filter(|&end| end <= self.superblock.blocks);
-        if start == 0 || length == 0 || end.is_none() {
+        let whole = first == self.place.blocks && written && length > 0;
+        if !whole || start == 0 || end.is_none() {
             return Err(nonsense());
         }
         let full = self.place.runs.len() == MOST_RUNS;
         match self.place.runs.last_mut() {
             Some(last) if last.1 + last.2 == start => last.2 += length,
             _ if full => return Err(nonsense()),
-            _ => self.place.runs.push((self.place.blocks, start, length)),
+            _ => self.place.runs.push((first, start, length)),
         }
         self.place.blocks += length;
         Ok(())
