@@ -3,13 +3,15 @@
 A read lease (fcntl(2), F_SETLEASE) is granted on a file that nobody has open for writing, and
 whoever then opens it for writing waits until it is given back. So a file with a lease holds still,
 and once the lease is asked back it does no longer. Where none is granted (the server runs, a file
-system without leases, no right to them: CAP_LEASE) nothing is known, and nothing is assumed.
+system that other hosts write to as well, no right to leases: CAP_LEASE) nothing is known, and
+nothing is assumed.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 import threading
 from typing import TYPE_CHECKING, Self
 
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from portal.domain.errors import SnapportError
 
 log = structlog.get_logger()
+
+_OF_THIS_HOST = frozenset(
+    ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "tmpfs", "overlay"]
+)
+"""File systems that nobody writes to but through this kernel. Others may grant leases, and not know
+who writes elsewhere."""
 
 _LOOK = 0.1
 """Seconds between looks: as long as a server that starts waits for its disk at most. The kernel
@@ -71,6 +79,8 @@ class Quiet:
 
     def watch(self, path: Path) -> bool:
         """Whether nobody has the file open for writing; if so, it is watched from now on."""
+        if _file_system(path) not in _OF_THIS_HOST:
+            return False
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -107,3 +117,15 @@ class Quiet:
                 fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
         log.info("disk opened for writing while it was read")
         self._stop(DiskUnavailable(_STARTED))
+
+
+def _file_system(path: Path) -> str:
+    """The kind of file system that a file is on; empty where nobody knows."""
+    command = ["findmnt", "--noheadings", "--first-only", "--output=FSTYPE", "--target", str(path)]
+    try:
+        found = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip()

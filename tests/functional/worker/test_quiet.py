@@ -63,6 +63,13 @@ def test_what_somebody_writes_to_is_not_quiet(tmp_path: Path) -> None:
         assert not quiet.watch(tmp_path)
 
 
+def test_nothing_is_known_of_a_file_system_that_other_hosts_may_write_to(tmp_path: Path) -> None:
+    """One that is not on the list, though it grants leases."""
+    with linux.mounted("ramfs", tmp_path / "mount", "-t", "ramfs") as at, Quiet() as quiet:
+        (at / "disk").write_bytes(b"1")
+        assert not quiet.watch(at / "disk")
+
+
 def unclean(house: House, folder: Path) -> None:
     """The disk of a server that was switched off hard."""
     running = folder / "running.raw"
