@@ -20,6 +20,10 @@ use bitmaps::{Before, Free};
 use descriptors::Group;
 use superblock::{INCOMPAT_RECOVER, Journal, Superblock};
 
+/// Groups that are looked at at most where their descriptors are held twice, before and after the replay: 16 TiB with blocks of
+/// 4 KiB.
+const MOST_GROUPS_REPLAYED: u64 = 1 << 17;
+
 /// ext2, ext3 or ext4, or the journal of one.
 pub fn probe(volume: &Volume<'_>) -> crate::Result<Option<FileSystem>> {
     match look(volume) {
@@ -82,6 +86,11 @@ type Replay<'a> = (Superblock, Vec<Group>, Replayed<'a>);
 /// The superblock and the groups as they stand on the volume, and the volume with its journal replayed.
 fn replay<'a>(bytes: &[u8], volume: Volume<'a>) -> Result<Replay<'a>, Fault> {
     let superblock = Superblock::read(bytes, &volume, Journal::Replayed)?;
+    if superblock.groups > MOST_GROUPS_REPLAYED {
+        return Err(Fault::doubt(
+            "Its journal has to be replayed, and it has more block groups than Snapport looks at.",
+        ));
+    }
     let groups = descriptors::read(&superblock, &volume)?;
     let first = groups.first().ok_or_else(|| Fault::doubt("It has no block groups."))?;
     let replayed = journal::replay(bytes, &superblock, first, volume)?;
