@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from portal.embedded.redis_server import RedisServer
 from portal.embedded.swift import SwiftServer
 from portal.embedded.swift_config import SwiftOptions
 from portal.records.migrate import upgrade
+from tests.ports import new_folder, new_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 SWIFT_ACCOUNTS = 1000
 SWIFT_KEY = "key-of-a-test-account"
 
-pytest_plugins = ["tests.disks.fixtures"]
+pytest_plugins = ["tests.disks.fixtures", "tests.division"]
 
 # What is meant for the tests themselves is named SNAPPORT_TEST_….
 for name in [name for name in os.environ if name.startswith("SNAPPORT_")]:
@@ -63,7 +63,7 @@ def session_folder() -> Iterator[Path]:
 @pytest.fixture
 def data_folder(session_folder: Path) -> Iterator[Path]:
     """An empty data folder of the test's own."""
-    folder = Path(tempfile.mkdtemp(prefix="data-", dir=session_folder))
+    folder = new_folder("data-", session_folder)
     yield folder
     shutil.rmtree(folder)
 
@@ -71,9 +71,7 @@ def data_folder(session_folder: Path) -> Iterator[Path]:
 @pytest.fixture
 def free_port() -> int:
     """A port on which nothing listens now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return new_port()
 
 
 # -- Redis and Swift -----------------------------------------------------------------------------
@@ -81,7 +79,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def _redis_server(session_folder: Path) -> Iterator[RedisServer]:
-    folder = DataFolder(session_folder / "redis")
+    folder = DataFolder(new_folder("redis-", session_folder))
     folder.make()
     server = RedisServer(folder)
     with running(server.program()):
@@ -157,7 +155,7 @@ class RunningSwift:
 
 @pytest.fixture(scope="session")
 def _swift(session_folder: Path) -> Iterator[RunningSwift]:
-    swift = RunningSwift(session_folder / "swift")
+    swift = RunningSwift(new_folder("swift-", session_folder))
     swift.start()
     yield swift
     swift.stop()
@@ -184,7 +182,7 @@ def own_swift(session_folder: Path) -> Iterator[Callable[..., RunningSwift]]:
     started: list[RunningSwift] = []
 
     def start(**options: str | int) -> RunningSwift:
-        folder = Path(tempfile.mkdtemp(prefix="swift-", dir=session_folder))
+        folder = new_folder("swift-", session_folder)
         started.append(RunningSwift(folder, **options))
         started[-1].start()
         return started[-1]
@@ -344,10 +342,7 @@ def new_snapport(session_folder: Path) -> Callable[..., Snapport]:
     """
 
     def make(**env: str) -> Snapport:
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        return Snapport(Path(tempfile.mkdtemp(prefix="data-", dir=session_folder)), port, env)
+        return Snapport(new_folder("data-", session_folder), new_port(), env)
 
     return make
 
