@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from argon2 import PasswordHasher
 
 from portal.embedded.child import Child, Program, running
 from portal.embedded.folder import DataFolder
@@ -29,6 +30,7 @@ from portal.embedded.redis_server import RedisServer
 from portal.embedded.swift import SwiftServer
 from portal.embedded.swift_config import SwiftOptions
 from portal.records.migrate import upgrade
+from portal.services import users
 from tests.ports import new_folder, new_port
 
 if TYPE_CHECKING:
@@ -72,6 +74,18 @@ def data_folder(session_folder: Path) -> Iterator[Path]:
 def free_port() -> int:
     """A port on which nothing listens now."""
     return new_port()
+
+
+# -- passwords -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """argon2id at its cheapest, in this process: what hashes people's is dear on purpose."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "_hasher", lambda: cheap)
+        yield
 
 
 # -- Redis and Swift -----------------------------------------------------------------------------
