@@ -3,6 +3,7 @@
 What must always hold:
 - The tests of a file run in one process, one after the other; so do those of all files in `HOST`,
   which look for what is left of a job on the whole host and would see each other's.
+- The tests of `tests/contract` share one Keystone, which takes long to come up.
 - Each process has servers, folders and ports of its own: all they share is the checkout.
 
 What takes longest is begun first, so that all end at about the same time.
@@ -24,19 +25,22 @@ HOST = tuple(
         *("tar", "tar_btrfs", "tar_endings", "tar_libguestfs", "tar_rights"),
     )
 )
-FIRST = (*HOST, "tests/functional", "tests/interop", "tests/contract", "tests/browser")
+CONTRACT = "tests/contract/"
+FIRST = (*HOST, CONTRACT, "tests/functional/", "tests/interop/", "tests/browser/")
 """In this order; then the rest."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """A file goes to the next process that is free; `HOST` goes to one as if it were a file."""
+    """A file goes to the next process that is free; what stays together goes like one file."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "host" if file in HOST else file
+            if file in HOST:
+                return "host"
+            return CONTRACT if file.startswith(CONTRACT) else file
 
     config.option.loadscopereorder = False
     return ByFile(config, log)
