@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from argon2 import PasswordHasher
 
 from portal.embedded.child import Child, Program, running
 from portal.embedded.folder import DataFolder
@@ -30,6 +30,8 @@ from portal.embedded.redis_server import RedisServer
 from portal.embedded.swift import SwiftServer
 from portal.embedded.swift_config import SwiftOptions
 from portal.records.migrate import upgrade
+from portal.services import users
+from tests.ports import new_folder, new_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +42,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 SWIFT_ACCOUNTS = 1000
 SWIFT_KEY = "key-of-a-test-account"
 
-pytest_plugins = ["tests.disks.fixtures"]
+pytest_plugins = ["tests.disks.fixtures", "tests.division"]
 
 # What is meant for the tests themselves is named SNAPPORT_TEST_….
 for name in [name for name in os.environ if name.startswith("SNAPPORT_")]:
@@ -63,7 +65,7 @@ def session_folder() -> Iterator[Path]:
 @pytest.fixture
 def data_folder(session_folder: Path) -> Iterator[Path]:
     """An empty data folder of the test's own."""
-    folder = Path(tempfile.mkdtemp(prefix="data-", dir=session_folder))
+    folder = new_folder("data-", session_folder)
     yield folder
     shutil.rmtree(folder)
 
@@ -71,9 +73,19 @@ def data_folder(session_folder: Path) -> Iterator[Path]:
 @pytest.fixture
 def free_port() -> int:
     """A port on which nothing listens now."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return new_port()
+
+
+# -- passwords -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """argon2id at its cheapest, in this process: what hashes people's is dear on purpose."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "_hasher", lambda: cheap)
+        yield
 
 
 # -- Redis and Swift -----------------------------------------------------------------------------
@@ -81,7 +93,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def _redis_server(session_folder: Path) -> Iterator[RedisServer]:
-    folder = DataFolder(session_folder / "redis")
+    folder = DataFolder(new_folder("redis-", session_folder))
     folder.make()
     server = RedisServer(folder)
     with running(server.program()):
@@ -157,7 +169,7 @@ class RunningSwift:
 
 @pytest.fixture(scope="session")
 def _swift(session_folder: Path) -> Iterator[RunningSwift]:
-    swift = RunningSwift(session_folder / "swift")
+    swift = RunningSwift(new_folder("swift-", session_folder))
     swift.start()
     yield swift
     swift.stop()
@@ -184,7 +196,7 @@ def own_swift(session_folder: Path) -> Iterator[Callable[..., RunningSwift]]:
     started: list[RunningSwift] = []
 
     def start(**options: str | int) -> RunningSwift:
-        folder = Path(tempfile.mkdtemp(prefix="swift-", dir=session_folder))
+        folder = new_folder("swift-", session_folder)
         started.append(RunningSwift(folder, **options))
         started[-1].start()
         return started[-1]
@@ -344,10 +356,7 @@ def new_snapport(session_folder: Path) -> Callable[..., Snapport]:
     """
 
     def make(**env: str) -> Snapport:
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        return Snapport(Path(tempfile.mkdtemp(prefix="data-", dir=session_folder)), port, env)
+        return Snapport(new_folder("data-", session_folder), new_port(), env)
 
     return make
 

@@ -97,7 +97,7 @@ class DataFolder:
         before: dict[str, int] = self.notes().get("ports") or {}
         chosen: dict[str, int] = {}
         spoken_for = set(before.values())
-        candidate = FIRST_PORT + zlib.crc32(os.fsencode(self.path)) % (LAST_PORT - FIRST_PORT)
+        candidate = first_port(self.path)
         for name in names:
             port = before.get(name)
             while port is None or not port_is_free("127.0.0.1", port):
@@ -118,6 +118,11 @@ class DataFolder:
         except FileNotFoundError:
             write_private(path, make() + "\n")
             return path.read_text().strip()
+
+
+def first_port(path: Path) -> int:
+    """Where the search for ports begins: folders begin at different places."""
+    return FIRST_PORT + zlib.crc32(os.fsencode(path.resolve())) % (LAST_PORT - FIRST_PORT)
 
 
 def port_is_free(address: str, port: int) -> bool:

@@ -17,6 +17,7 @@ from portal.stores.memory import MemoryStore
 from portal.stores.swift import SwiftStore
 from tests.contract.keystone import Customer, Keystone, running_keystone
 from tests.contract.keystone_service import REGION
+from tests.ports import new_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ def swift(_swift: RunningSwift) -> SwiftServer:
 @pytest.fixture(scope="session")
 def keystone(session_folder: Path) -> Iterator[Keystone]:
     """A real Keystone, with a Swift of its own behind it."""
-    with running_keystone(session_folder / "keystone") as running:
+    with running_keystone(new_folder("keystone-", session_folder)) as running:
         yield running
 
 

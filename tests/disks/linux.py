@@ -55,6 +55,18 @@ def mounted(device: str, at: Path, *options: str) -> Iterator[Path]:
         run("umount", at)
 
 
+def copy_of_running(disk: Path, to: Path) -> None:
+    """The disk as it is at one moment, while it is mounted.
+
+    The kernel may write to it at any time: what was read twice without a difference did not change
+    from one reading to the next.
+    """
+    alike = False
+    while not alike:
+        to.write_bytes(disk.read_bytes())
+        alike = subprocess.run(["cmp", "--quiet", disk, to], check=False).returncode == 0
+
+
 def make_tree(root: Path, fstab: str) -> None:
     """Fill a root with everything that an archive may lose."""
     run(_TREE, root)

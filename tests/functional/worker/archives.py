@@ -91,7 +91,7 @@ def of_a_running_server_on_xfs(disk: Path, folder: Path) -> dict[bytes, tuple]:
                 file.write(b"fsynced a moment ago\n")
                 file.flush()
                 os.fsync(file.fileno())
-            disk.write_bytes(running.read_bytes())
+            linux.copy_of_running(running, disk)
             return describe(at)
 
 
@@ -107,7 +107,7 @@ def of_a_running_server(disk: Path, folder: Path) -> dict[bytes, tuple]:
             file.write(b"fsynced a moment ago\n")
             file.flush()
             os.fsync(file.fileno())
-        disk.write_bytes(running.read_bytes())
+        linux.copy_of_running(running, disk)
         return describe(at)
 
 

@@ -163,7 +163,7 @@ def test_a_server_that_runs(sqlite_house: House, tmp_path: Path) -> None:
             file.write(kernels.initramfs(tmp_path, EARLY))
             file.flush()
             os.fsync(file.fileno())
-        sqlite_house.disk.write_bytes(running.read_bytes())
+        linux.copy_of_running(running, sqlite_house.disk)
     assert "needs_recovery" in linux.run("dumpe2fs", "-h", f"{sqlite_house.disk}?offset={MIB}")
     before = hashlib.sha256(sqlite_house.disk.read_bytes()).hexdigest()
     drivers = found(sqlite_house)

@@ -88,7 +88,7 @@ def unclean(house: House, folder: Path) -> None:
             file.write(b"fsynced a moment ago\n")
             file.flush()
             os.fsync(file.fileno())
-        house.disk.write_bytes(running.read_bytes())
+        linux.copy_of_running(running, house.disk)
     assert "needs_recovery" in linux.run("dumpe2fs", "-h", f"{house.disk}?offset={MIB}")
 
 

@@ -145,7 +145,7 @@ def test_what_stands_only_in_the_journal_is_there(
             file.write(b"fsynced a moment ago\n")
             file.flush()
             os.fsync(file.fileno())
-        disk.write_bytes(running.read_bytes())
+        linux.copy_of_running(running, disk)
     assert "needs_recovery" in linux.run("dumpe2fs", "-h", f"{disk}?offset={MIB}")
     before = hashlib.sha256(disk.read_bytes()).hexdigest()
     taken = sqlite_house.done("tar")

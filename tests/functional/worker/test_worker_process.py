@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -18,13 +20,16 @@ from sqlalchemy import select
 
 from portal.domain.lifecycle import JobState, SnapshotState
 from portal.records import Host, Job
+from tests.contract.faulty_proxy import Fault, FaultyProxy
 from tests.functional.worker.archives import nothing_left, of_a_running_server
-from tests.functional.worker.house import MIB, fill, look_after
+from tests.functional.worker.house import MIB, fill, look_after, make_house
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from portal.records import Snapshot
+    from tests.conftest import SwiftEndpoint
     from tests.functional.worker.house import House
 
 _MINUTE = timedelta(minutes=2)
@@ -67,10 +72,19 @@ def busy(house: House, snapshot: Snapshot) -> bool:
 
 
 @pytest.fixture
-def slow_house(sqlite_house: House) -> House:
-    """A house whose disk takes some seconds."""
-    fill(sqlite_house.disk, 512 * MIB, data=[(at * 64 * MIB, 64 * MIB) for at in range(6)])
-    return sqlite_house
+def slow_house(
+    sqlite_url: str, redis_url: str, swift_endpoint: SwiftEndpoint, data_folder: Path
+) -> Iterator[House]:
+    """A house whose store takes its time for each of 12 parts: no machine is done in an instant."""
+    port = urlsplit(swift_endpoint.auth_url).port
+    assert port
+    with FaultyProxy(port) as proxy:
+        proxy.faults.append(Fault(("PUT", "/.part/"), times=1000, delay=0.7))
+        slow = replace(swift_endpoint, auth_url=f"http://127.0.0.1:{proxy.port}/auth/v1.0")
+        made = make_house(sqlite_url, redis_url, slow, data_folder, lease_seconds="2")
+        fill(made.disk, 256 * MIB, data=[(at * 64 * MIB, 48 * MIB) for at in range(4)])
+        yield made
+        made.runtime.close()
 
 
 def horses(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

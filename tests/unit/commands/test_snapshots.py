@@ -6,12 +6,14 @@ import hashlib
 import json
 import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import select, update
 
+from portal.commands import waiting
 from portal.domain.drivers import Drivers
 from portal.domain.layout import Layout
 from portal.domain.lifecycle import JobState, SnapshotState
@@ -20,25 +22,37 @@ from portal.records.file import FileRole
 from portal.services import leases, servers, stores
 from portal.services.authority import Actor
 from portal.services.moves import move_snapshot
+from portal.services.snapshots import HistoryLine, line_of
+from portal.work import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from portal.work import Runtime
     from tests.unit.commands.conftest import Commands
 
 TAKE = ("snapshots", "take", "web-1", "--store", "main")
 README = "MD5 (web-1.raw.gz) = …\n\x1b[31m"
 
 
-@contextmanager
-def _worker(
-    runtime: Runtime, end: Callable[[Runtime, leases.Lease, Snapshot], None]
-) -> Iterator[None]:
-    """Claims the next job, reports, and ends it."""
-    trouble: list[BaseException] = []
+End = Callable[[Runtime, leases.Lease, Snapshot], None]
+Worker = Callable[[End], AbstractContextManager[None]]
 
-    def serve() -> None:
+
+@pytest.fixture
+def worker(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """Claims the next job, reports, and ends it once somebody who waits for it has seen that."""
+    seen = threading.Event()
+
+    def look(*arguments: Any) -> HistoryLine:
+        line = line_of(*arguments)
+        if line.job is not None and line.job.bytes_total:
+            seen.set()
+        return line
+
+    monkeypatch.setattr(waiting, "line_of", look)
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.05)
+
+    def serve(end: End, trouble: list[BaseException]) -> None:
         try:
             deadline = time.monotonic() + 30
             lease = None
@@ -51,6 +65,7 @@ def _worker(
                     if job is not None:
                         lease = leases.claim(work, job.id, "kvm-1:1")
                         work.commit()
+            seen.clear()
             with runtime.work() as work:
                 leases.renew(
                     work,
@@ -60,24 +75,27 @@ def _worker(
                 work.commit()
                 snapshot = work.session.get_one(Job, lease.job_id).snapshot
             assert snapshot is not None
-            time.sleep(1.2)
+            assert seen.wait(30), "nobody looked"
             end(runtime, lease, snapshot)
         except BaseException as error:
             trouble.append(error)
             raise
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(60)
-    assert trouble == []
+    @contextmanager
+    def working(end: End) -> Iterator[None]:
+        trouble: list[BaseException] = []
+        thread = threading.Thread(target=serve, args=(end, trouble))
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join(60)
+        assert trouble == []
+
+    return working
 
 
-def _end(
-    state: SnapshotState, job_state: JobState, error: str | None = None
-) -> Callable[[Runtime, leases.Lease, Snapshot], None]:
+def _end(state: SnapshotState, job_state: JobState, error: str | None = None) -> End:
     def end(runtime: Runtime, lease: leases.Lease, snapshot: Snapshot) -> None:
         with runtime.work() as work:
             leases.end(work, lease, job_state, error=error)
@@ -149,9 +167,9 @@ def test_taking_is_refused(flask: Commands, customer: str, code: int, arguments:
 
 
 def test_waiting_shows_progress_and_ends_with_the_snapshot(
-    flask: Commands, runtime: Runtime, customer: str
+    flask: Commands, worker: Worker, customer: str
 ) -> None:
-    with _worker(runtime, done):
+    with worker(done):
         result = flask(*TAKE, "--wait")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("Snapshot 1 of “web-1” is done: 3 MiB, 1 MiB sent, in ")
@@ -159,9 +177,9 @@ def test_waiting_shows_progress_and_ends_with_the_snapshot(
 
 
 def test_waiting_with_json_prints_the_end_alone(
-    flask: Commands, runtime: Runtime, customer: str
+    flask: Commands, worker: Worker, customer: str
 ) -> None:
-    with _worker(runtime, done):
+    with worker(done):
         result = flask(*TAKE, "--wait", "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
@@ -178,13 +196,13 @@ def test_waiting_with_json_prints_the_end_alone(
 )
 def test_waiting_tells_how_it_ended(
     flask: Commands,
-    runtime: Runtime,
+    worker: Worker,
     customer: str,
     state: SnapshotState,
     job_state: JobState,
     code: int,
 ) -> None:
-    with _worker(runtime, _end(state, job_state, "The disk is missing.")):
+    with worker(_end(state, job_state, "The disk is missing.")):
         result = flask(*TAKE, "--wait")
     assert result.exit_code == code, result.output
     last = result.stderr.splitlines()[-1]
@@ -228,16 +246,16 @@ def test_kinds_warn_of_missing_drivers(flask: Commands, runtime: Runtime, custom
     assert f"vhd: {warnings['vhd'][0]}" in noted
 
 
-def test_cancelling(flask: Commands, runtime: Runtime, customer: str) -> None:
+def test_cancelling(flask: Commands, runtime: Runtime, worker: Worker, customer: str) -> None:
     flask.ok(*TAKE)
     assert flask.ok("snapshots", "cancel", "1") == "Snapshot 1 is cancelled.\n"
     assert flask.refused(4, "snapshots", "cancel", "1")
     flask.ok(*TAKE)
-    with _worker(runtime, _end(SnapshotState.CANCELLED, JobState.CANCELLED)):
+    with worker(_end(SnapshotState.CANCELLED, JobState.CANCELLED)):
         _wait_until_running(runtime)
         assert flask.ok("snapshots", "cancel", "2", "--wait") == "Snapshot 2 is cancelled.\n"
     flask.ok(*TAKE)
-    with _worker(runtime, done):
+    with worker(done):
         _wait_until_running(runtime)
         assert flask("snapshots", "cancel", "3", "--wait").exit_code == 1
 
@@ -253,7 +271,7 @@ def _wait_until_running(runtime: Runtime) -> None:
         time.sleep(0.05)
 
 
-def test_deleting(flask: Commands, runtime: Runtime, customer: str) -> None:
+def test_deleting(flask: Commands, runtime: Runtime, worker: Worker, customer: str) -> None:
     flask.ok(*TAKE)
     assert "cancel it first" in flask.refused(4, "snapshots", "delete", "1")
     flask.ok("snapshots", "cancel", "1")
@@ -261,11 +279,11 @@ def test_deleting(flask: Commands, runtime: Runtime, customer: str) -> None:
     assert flask.json("snapshots", "list") == []
     assert flask.json("snapshots", "list", "--state", "gone")[0]["id"] == 1
     number = _finished(flask, runtime)
-    with _worker(runtime, _end(SnapshotState.GONE, JobState.DONE)):
+    with worker(_end(SnapshotState.GONE, JobState.DONE)):
         said = flask.ok("snapshots", "delete", str(number), "--wait")
     assert said == f"Snapshot {number} is deleted.\n"
     number = _finished(flask, runtime)
-    with _worker(runtime, _end(SnapshotState.BROKEN, JobState.FAILED, "The store is full.")):
+    with worker(_end(SnapshotState.BROKEN, JobState.FAILED, "The store is full.")):
         result = flask("snapshots", "delete", str(number), "--wait")
     assert result.exit_code == 1
     assert "The store is full." in result.stderr

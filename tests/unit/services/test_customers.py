@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from argon2 import Type
 from cryptography.fernet import Fernet
 
 from portal.domain.errors import Conflict, InvalidInput, NotFound
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tests.unit.services.conftest import Customer
 
 SUPPORT = Actor.support()
+IN_PRODUCTION = users._hasher
+"""Before the tests' own, which is cheap, stands in its place."""
 HOSTILE = ["a/b", 'say "hi"', "it's", "почта", "サーバー", "<script>", "..", "x" * 255, "é" * 127]
 
 
@@ -140,6 +143,28 @@ def test_a_password_lets_in_and_its_change_ends_sessions(runtime: Runtime, ours:
         assert users.signed_in(work, ours.user.id, epoch) is None
         assert users.authenticate(work, email, "correct horse") is None
         assert users.authenticate(work, email, "battery staple") is not None
+
+
+def test_what_hashes_passwords_is_dear() -> None:
+    """At least RFC 9106's choice for where memory is short: 3 passes over 64 MiB in 4 lanes."""
+    hasher = IN_PRODUCTION()
+    assert hasher.type is Type.ID
+    assert hasher.time_cost >= 3
+    assert hasher.memory_cost >= 64 * 1024
+    assert hasher.parallelism >= 4
+
+
+def test_a_hash_that_became_cheap_is_made_anew(
+    runtime: Runtime, ours: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "_hasher", IN_PRODUCTION)
+    with runtime.work() as work:
+        assert users.authenticate(work, ours.user.email, "correct horse") is not None
+        work.commit()
+    with runtime.work() as work:
+        stored = users.find(work, SUPPORT, ours.user.email).password_hash
+    assert stored != ours.user.password_hash
+    assert not IN_PRODUCTION().check_needs_rehash(stored)
 
 
 def test_the_database_holds_no_password(runtime: Runtime, ours: Customer) -> None:
