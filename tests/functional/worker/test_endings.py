@@ -149,11 +149,11 @@ def test_empty_disk(sqlite_house: House) -> None:
 def test_disk_shrinks_while_it_is_read(
     sqlite_house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def shrink() -> None:
-        with sqlite_house.disk.open("r+b") as disk:
-            disk.truncate(30 * MIB)
-
-    with before(Step.PARTS, shrink, monkeypatch):
+    """The disk of a server that runs: somebody has it open for writing all the time."""
+    with (
+        sqlite_house.disk.open("r+b") as disk,
+        before(Step.PARTS, lambda: disk.truncate(30 * MIB), monkeypatch),
+    ):
         sentence = failed(sqlite_house)
     assert sentence.startswith("The server's disk could not be read at byte ")
     offset = int(sentence.split("at byte ")[1].split()[0].rstrip(","))
