@@ -104,42 +104,59 @@ fn in_use_by_nobody(superblock: &Superblock, volume: &Volume<'_>) -> Result<(), 
     Ok(())
 }
 
+/// Runs of structures that are looked at at most: three for each group of the most. 24 MiB.
+const MOST_STRUCTURES: usize = 3 << 19;
+
 /// Every block that holds the file system's own structures: in order, disjoint.
 fn structures(superblock: &Superblock, groups: &[Group]) -> Result<Vec<Range<u64>>, Fault> {
-    let mut runs = Vec::with_capacity(groups.len() * 3);
-    let mut add = |start: u64, length: u64| -> Result<(), Fault> {
-        let end = start.checked_add(length).filter(|&end| end <= superblock.blocks);
-        match end {
-            Some(end) if start >= superblock.first_data_block => {
-                runs.push(start..end);
-                Ok(())
-            }
-            _ => Err(Fault::doubt("A structure of the file system lies beyond its end.")),
-        }
-    };
+    let runs = Vec::with_capacity((groups.len() * 4).min(MOST_STRUCTURES));
+    let mut found = Structures { superblock, runs, last: [None; 4] };
     for (number, group) in (0..).zip(groups) {
         let (start, length) = head(superblock, number);
         if length > 0 {
             let blocks = superblock.group_blocks(number);
             // A short last group may have no room for the reserved descriptors.
-            add(start, length.min(blocks.end.saturating_sub(start)))?;
+            found.add(0, start, length.min(blocks.end.saturating_sub(start)))?;
         }
-        // Bitmaps and inode table stand next to each other where they can: one run for two or three.
-        if group.block_bitmap.checked_add(1) == Some(group.inode_bitmap)
-            && group.inode_bitmap.checked_add(1) == Some(group.inode_table)
-        {
-            add(group.block_bitmap, 2 + superblock.inode_table_blocks)?;
-        } else {
-            add(group.block_bitmap, 1)?;
-            add(group.inode_bitmap, 1)?;
-            add(group.inode_table, superblock.inode_table_blocks)?;
-        }
+        found.add(1, group.block_bitmap, 1)?;
+        found.add(2, group.inode_bitmap, 1)?;
+        found.add(3, group.inode_table, superblock.inode_table_blocks)?;
     }
+    let mut runs = found.runs;
     runs.sort_unstable_by_key(|run| run.start);
     if runs.windows(2).any(|pair| pair[0].end > pair[1].start) {
         return Err(Fault::doubt("Structures of the file system overlap."));
     }
     Ok(runs)
+}
+
+struct Structures<'a> {
+    superblock: &'a Superblock,
+    runs: Vec<Range<u64>>,
+    /// The run that the last structure of each kind is in. With `flex_bg` the same kind of many groups stands in a row, without it
+    /// all kinds of one group do.
+    last: [Option<usize>; 4],
+}
+
+impl Structures<'_> {
+    fn add(&mut self, kind: usize, start: u64, length: u64) -> Result<(), Fault> {
+        let end = start.checked_add(length).filter(|&end| end <= self.superblock.blocks);
+        let Some(end) = end.filter(|_| start >= self.superblock.first_data_block) else {
+            return Err(Fault::doubt("A structure of the file system lies beyond its end."));
+        };
+        let mut last = self.last.iter().flatten().copied();
+        let index = if let Some(index) = last.find(|&index| self.runs[index].end == start) {
+            self.runs[index].end = end;
+            index
+        } else if self.runs.len() == MOST_STRUCTURES {
+            return Err(Fault::doubt("Its structures are more scattered than Snapport looks at."));
+        } else {
+            self.runs.push(start..end);
+            self.runs.len() - 1
+        };
+        self.last[kind] = Some(index);
+        Ok(())
+    }
 }
 
 /// What stands at the head of a group, superblock and descriptors: first block and number of blocks.
