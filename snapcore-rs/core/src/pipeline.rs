@@ -349,7 +349,7 @@ impl<N: Send + 'static> Worker<N> {
                 Some((source, extents, start)) => self.read(&*source, &extents, start, frame),
                 None => Ok(()),
             };
-            let work = read.and_then(|()| self.encode(&mut encoder, frame));
+            let work = read.and_then(|()| self.encode(&mut encoder, &mut buffer, job.length));
             if job.reply.send(work).is_err() {
                 break;
             }
@@ -375,14 +375,19 @@ impl<N: Send + 'static> Worker<N> {
         Ok(())
     }
 
-    fn encode(&self, encoder: &mut impl Encoder<Note = N>, frame: &[u8]) -> Result<Work<N>> {
-        if all_zero(frame) {
-            return Ok(Work::Zeros(frame.len() as u64));
+    fn encode(
+        &self,
+        encoder: &mut impl Encoder<Note = N>,
+        buffer: &mut Vec<u8>,
+        length: usize,
+    ) -> Result<Work<N>> {
+        if all_zero(&buffer[..length]) {
+            return Ok(Work::Zeros(length as u64));
         }
         let mut bytes = self.spare.try_recv().unwrap_or_default();
-        let note = encoder.encode(frame, &mut bytes)?;
-        let source_length = u32::try_from(frame.len())
-            .map_err(|_| Error::internal("A frame is larger than 4 GiB."))?;
+        let note = encoder.take(buffer, length, &mut bytes)?;
+        let source_length =
+            u32::try_from(length).map_err(|_| Error::internal("A frame is larger than 4 GiB."))?;
         Ok(Work::Data(Encoded { bytes, source_length, note }))
     }
 }

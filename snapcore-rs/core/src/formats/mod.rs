@@ -63,6 +63,17 @@ pub trait Encoder: Send + 'static {
 
     /// Replaces what `out` holds with the encoded frame.
     fn encode(&mut self, frame: &[u8], out: &mut Compressed) -> Result<Self::Note>;
+
+    /// As [`Encoder::encode`], of the first `length` bytes of `buffer`, which may be exchanged for
+    /// another one of the same size.
+    fn take(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        length: usize,
+        out: &mut Compressed,
+    ) -> Result<Self::Note> {
+        self.encode(&buffer[..length], out)
+    }
 }
 
 /// A frame as an encoder left it.
