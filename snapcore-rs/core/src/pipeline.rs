@@ -20,6 +20,7 @@
 //!   panic, [`Stream::cancel`] or [`Stream::close`] anywhere ends them all; closing waits for them.
 //!   No thread waits for another in both directions.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -48,6 +49,8 @@ pub const PARTS: usize = 3;
 /// medians of five: 4 give 5.2 s, 256 give 5.1 s, 8 GiB with the same data take 3.1 s. A run of 16
 /// such parts fits.
 const QUEUE: usize = 32;
+/// Bytes after which a sum of one part looks whether another has come.
+const STEP: usize = 256 << 10;
 /// Workers at most: the whole file's MD5 is sequential, and at 625 MB/s of output eight fill it.
 pub const MOST_THREADS: usize = 16;
 
@@ -512,31 +515,77 @@ fn hash_md5(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>) {
     }
 }
 
-/// Of each part only. Two that wait are summed side by side, for little more than one alone: of 808 MiB
-/// of VHD on 2 cores, 1.52 s became 1.15 s.
+/// Of each part only. Two are summed side by side, for little more than one alone; the second joins
+/// while the first is under way. Measured on 847 MB of VHD, 2 cores, where all others wait for this
+/// thread: 0.89 s, and 1.10 s where only those were paired that waited at the same time.
 fn hash_md5_of_parts(from: &Receiver<Flow<Part, Totals>>, to: &Sender<Md5Flow>) {
-    while let Ok(flow) = from.recv() {
-        let mut flows = [Some(flow), from.try_recv().ok()];
-        if let [Some(Flow::Part(first)), Some(Flow::Part(second))] = &flows
-            && first.known_md5().is_none()
+    let mut begun: VecDeque<Summed> = VecDeque::new();
+    let mut end = None;
+    loop {
+        while end.is_none()
+            && begun.len() < QUEUE
+            && begun.iter().filter(|it| it.left() > 0).count() < 2
         {
-            let (mut one, mut other) = (Md5::default(), Md5::default());
-            md5::update_each((&mut one, first.bytes()), (&mut other, second.bytes()));
-            first.md5(|| one.finish());
-            second.md5(|| other.finish());
+            let flow = if begun.is_empty() { from.recv().ok() } else { from.try_recv().ok() };
+            match flow {
+                Some(Flow::Part(part)) => begun.push_back(Summed::new(part)),
+                Some(Flow::End(totals)) => end = Some(totals),
+                None if begun.is_empty() => return, // whoever broke it off has told why
+                None => break,
+            }
         }
-        for flow in flows.iter_mut().filter_map(Option::take) {
-            let sent = match flow {
-                Flow::Part(part) => {
-                    let sum = part.md5(|| Md5::digest(part.bytes()));
-                    to.send(Flow::Part((part, sum)))
-                }
-                Flow::End(totals) => to.send(Flow::End((totals, None))),
-            };
-            if sent.is_err() {
+        let mut open = begun.iter_mut().filter(|it| it.left() > 0);
+        match (open.next(), open.next()) {
+            (Some(first), Some(second)) => {
+                let length = STEP.min(first.left()).min(second.left());
+                let (first, second) = (first.take(length), second.take(length));
+                md5::update_each(first, second);
+            }
+            (Some(first), None) => {
+                let (sum, bytes) = first.take(STEP.min(first.left()));
+                sum.update(bytes);
+            }
+            _ => {}
+        }
+        while begun.front().is_some_and(|it| it.left() == 0)
+            && let Some(Summed { part, sum, .. }) = begun.pop_front()
+        {
+            let sum = part.md5(|| sum.finish());
+            if to.send(Flow::Part((part, sum))).is_err() {
                 return;
             }
         }
+        if begun.is_empty()
+            && let Some(totals) = end
+        {
+            let _ = to.send(Flow::End((totals, None))); // whoever hung up need not be told
+            return;
+        }
+    }
+}
+
+/// A part whose MD5 is being worked out.
+struct Summed {
+    part: Part,
+    sum: Md5,
+    done: usize,
+}
+
+impl Summed {
+    fn new(part: Part) -> Self {
+        let done = if part.known_md5().is_some() { part.bytes().len() } else { 0 };
+        Self { part, sum: Md5::default(), done }
+    }
+
+    fn left(&self) -> usize {
+        self.part.bytes().len() - self.done
+    }
+
+    /// The sum, and the next bytes for it.
+    fn take(&mut self, length: usize) -> (&mut Md5, &[u8]) {
+        let start = self.done;
+        self.done += length;
+        (&mut self.sum, &self.part.bytes()[start..self.done])
     }
 }
 
