@@ -10,12 +10,12 @@
 //!   lock; the assembler waits for the oldest frame. Thus neither parts nor errors depend on
 //!   timing: an error comes after all parts before it.
 //! - Memory: at most [`PARTS`] parts with memory of their own, of [`MOST`](crate::parts::MOST) (51
-//!   MiB; 68 and what is held where a format holds room) are inside a stream; a caller who is slow
-//!   stops the assembler, which stops the workers. Buffers of parts that the caller let go are kept
-//!   up to [`BUFFERS`](crate::parts::BUFFERS) in all, 85 MiB. Each worker has one frame of source (1
-//!   MiB) and its encoder (1.2 MiB); at most 2n + 4 encoded frames of 1 MiB wait for the assembler.
-//!   With 2 workers 98 MiB at the very worst, two parts of the caller's included, half of that on
-//!   data that compresses; with [`MOST_THREADS`] 158 MiB.
+//!   MiB; 68 where a format is bound by its hashes) are inside a stream; a caller who is slow stops
+//!   the assembler, which stops the workers. Buffers of parts that the caller let go are kept up to
+//!   [`BUFFERS`](crate::parts::BUFFERS) in all, 85 MiB. Each worker has one frame of source (1 MiB)
+//!   and its encoder (1.2 MiB); at most 2n + 4 encoded frames of 1 MiB wait for the assembler. With 2
+//!   workers 98 MiB at the very worst, two parts of the caller's included, half of that on data that
+//!   compresses; with [`MOST_THREADS`] 158 MiB.
 //! - End: every thread ends when the one it takes from or gives to has ended, so that an error, a
 //!   panic, [`Stream::cancel`] or [`Stream::close`] anywhere ends them all; closing waits for them.
 //!   No thread waits for another in both directions.
@@ -38,10 +38,10 @@ use crate::parts::{Cutter, Outlet, Part};
 use crate::source::{Pipe, Source};
 use crate::zeros::all_zero;
 
-/// Parts inside a stream: one filled, one hashed, one waiting; and one more that is kept where a
-/// format holds room in its first part. Measured on 2 cores, raw and qcow2 of the Debian disk: 3 and 4
-/// take the same time (1.24 s, 1.23 s). VHD, whose parts are hashed two at a time, needs three beside
-/// the one that is kept: with two 1.50 s instead of 1.10 s.
+/// Parts inside a stream: one filled, one hashed, one waiting, or kept where a format holds room in its
+/// first part. Measured on 2 cores, raw and qcow2 of the Debian disk: 3 and 4 take the same time (1.24 s,
+/// 1.23 s). VHD, whose parts are hashed two at a time, needs three beside the one that is kept, and is
+/// given one more ([`Format::HASH_BOUND`]): 1.10 s instead of 1.50 s.
 pub const PARTS: usize = 3;
 /// Parts that may wait for a hasher, or behind it. Only repeated ones, which take no memory, ever
 /// come to more than [`PARTS`]: on a sparse disk the workers go on with the next data while the
@@ -181,7 +181,7 @@ fn start_from<F: Format>(origin: Origin, format: F, threads: Option<usize>) -> R
     let (to_sha256, sha256_from) = bounded(QUEUE);
     let (md5_to, from_md5) = bounded(QUEUE);
     let (sha256_to, from_sha256) = bounded(QUEUE);
-    let parts = PARTS + usize::from(F::OUT_OF_ORDER);
+    let parts = PARTS + usize::from(F::HASH_BOUND);
     let (permit_back, permits) = bounded(parts);
     for _ in 0..parts {
         // There is room for exactly these.

@@ -30,6 +30,9 @@ pub trait Format: Send + 'static {
     /// file's hashes are then not known in the end: they can only be worked out from its begin.
     const OUT_OF_ORDER: bool = false;
 
+    /// Whether all else waits for the hashes of its parts: then one part more may be inside a stream.
+    const HASH_BOUND: bool = false;
+
     /// Whether each frame can be read alone by its place in its part.
     const INDEXED: bool = false;
 
