@@ -1,7 +1,8 @@
-"""`python -m bench.files DISK`: the tar stream of a disk to nowhere, with all hashes.
+"""`python -m bench.files DISK FOLDER`: the tar stream of a disk to nowhere, with all hashes.
 
 The contender of the tar row: the worker's own reading (a child that mounts and runs tar), cut and
-hashed by snapcore as for a snapshot that is not compressed. Prints what it made as JSON.
+hashed by snapcore as for a snapshot that is not compressed. FOLDER is for what it needs meanwhile.
+Prints what it made as JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, cast
 
 import snapcore
 
-from bench import inputs
 from worker.filesystems.reading import Reading
 from worker.filesystems.volumes import table_of, volumes_of
 
@@ -31,11 +31,11 @@ class _Unwatched:
         """Goes on."""
 
 
-def main(path: str) -> None:
+def main(path: str, within: str) -> None:
     """Stream the files."""
     with snapcore.Disk(path) as disk:
         volumes = list(volumes_of(1, path, disk.plan(skip_unused=True), table_of(path)))
-    with tempfile.TemporaryDirectory(prefix="run-", dir=inputs.FOLDER) as folder:
+    with tempfile.TemporaryDirectory(prefix="run-", dir=within) as folder:
         heartbeat = cast("Heartbeat", _Unwatched())
         with Reading(volumes, Path(folder), heartbeat) as reading:
             stream = reading.archive((), gzip=False, threads=_THREADS)
@@ -45,4 +45,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

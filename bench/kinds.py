@@ -56,7 +56,9 @@ def tar(rounds: int, say: Callable[[str], None]) -> list[Row]:
     plain = f"cd /mnt && {_TAR}"
     turns = in_turns(
         {
-            "ours": lambda: run([sys.executable, "-m", "bench.files", str(disk)]),
+            "ours": lambda: run(
+                [sys.executable, "-m", "bench.files", str(disk), str(inputs.FOLDER)]
+            ),
             "tar | cat": lambda: _mounted(disk, f"{plain} | cat > /dev/null"),
             "tar to /dev/null": lambda: _mounted(disk, f"{plain} > /dev/null"),
         },

@@ -86,3 +86,12 @@ def error_of(  # noqa: C901 - a case a status
 def _seconds(retry_after: str) -> float:
     """Retry-After in seconds; dates and nonsense count as none."""
     return float(header_number(retry_after) or 0)
+
+
+def told_at_sign_in(status: int, host: str) -> StoreError:
+    """A refusal at sign-in is about the credentials, whatever its status."""
+    if status in {401, 403}:
+        return StoreRefused(refused_credentials(host))
+    if status in {404, 405, 410}:
+        return StoreRefused(f"There is no object store to sign in to at this address of {host}.")
+    return error_of(status, host=host, what="the sign-in")

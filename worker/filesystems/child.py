@@ -5,7 +5,8 @@ archive, which paths to leave out, or which drivers to look for. It answers on R
 mounted; then, how tar ended and what tar cannot keep, or what the server starts with. The archive
 goes to its standard output. It ends when its input does.
 
-It runs as root and knows nothing of the portal: no database, no store, no settings.
+It runs as root and knows nothing of the portal: no database, no store, no settings. An archive
+waits for its start, so it imports little and `site` not at all.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.filesystems import fstab, notes, startup, subvolumes
-from worker.filesystems.initramfs import NotKnown
+from worker.filesystems import fstab, notes, subvolumes
 from worker.filesystems.kernel import KernelView
 from worker.filesystems.tree import RAW, Refused, Tree
 
@@ -76,6 +76,9 @@ def main(report_fd: int) -> int:
 
 def _drivers(view: KernelView, wanted: list[str]) -> dict[str, Any]:
     """What the server starts with, or why that is not known."""
+    from worker.filesystems import startup  # an archive begins sooner without it
+    from worker.filesystems.initramfs import NotKnown
+
     try:
         return startup.look(view, wanted)
     except (NotKnown, OSError) as error:
@@ -88,24 +91,26 @@ def _archive(root: Path, tree: Tree, exclude: list[str]) -> dict[str, Any]:
     nested = list(_subvolumes(os.fsencode(root), tree, exclude))
     members = [f".{path}".rstrip("/").encode() for path in tree.mount_points]
     members += [b"." + path for path in nested]
-    with ThreadPoolExecutor(1) as beside:
-        noted = beside.submit(notes.walk, os.fsencode(root))
-        done = subprocess.run(  # noqa: S603
-            [*_APART, "setpriv", *_RIGHTS, *_TAR, *patterns, *_MEMBERS],
-            cwd=root,
-            input=b"\0".join(members),
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-        # The reader sees the end of the archive only when nobody holds it open.
-        os.close(1)
+    noted: list[dict[str, Any]] = []
+    beside = threading.Thread(target=lambda: noted.append(notes.walk(os.fsencode(root))))
+    beside.start()
+    done = subprocess.run(  # noqa: S603
+        [*_APART, "setpriv", *_RIGHTS, *_TAR, *patterns, *_MEMBERS],
+        cwd=root,
+        input=b"\0".join(members),
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    # The reader sees the end of the archive only when nobody holds it open.
+    os.close(1)
+    beside.join()
     said = [line[:_LINE] for line in done.stderr.decode(errors="replace").splitlines()]
     told = [line for line in said if "socket ignored" not in line]
     return {
         "exit": done.returncode,
         "said": told[-_SAID:],
         "subvolumes": [notes.shown(path) for path in nested[: notes.MOST]],
-        **noted.result(),
+        **noted[0],  # where the walk failed this fails, and with it the archive
     }
 
 

@@ -6,7 +6,7 @@ fstab(5): device, mount point, type, options, separated by blanks; blanks are wr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MOST_BYTES = 64 * 1024
 MOST_LINES = 200
@@ -20,8 +20,7 @@ class Unusable(Exception):
     """The text says something that cannot be followed; the message is one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """A file system of the server. `path` is absolute and plain; `optional`: may be missing."""
 
     spec: str

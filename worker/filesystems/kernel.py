@@ -137,12 +137,7 @@ def _details(kind: str, at: Path) -> dict[str, str]:
     }.get(kind)
     if command is None:
         return {}
-    device = subprocess.run(  # noqa: S603
-        ["findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", str(at)],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    device = _device_of(at)
     told = subprocess.run(  # noqa: S603
         [*command, device], capture_output=True, text=True, check=False
     ).stdout
@@ -151,3 +146,14 @@ def _details(kind: str, at: Path) -> dict[str, str]:
     wanted = ("Filesystem features", "Block size", "Inode size", "Inode count", "Block count")
     pairs = (line.partition(":") for line in told.splitlines())
     return {name: value.strip() for name, _, value in pairs if name in wanted}
+
+
+def _device_of(at: Path) -> str:
+    """The device that is mounted there, as proc(5) tells it; empty where it does not."""
+    wanted = str(at).translate({ord(c): f"\\{ord(c):03o}" for c in " \t\n\\"})
+    with open("/proc/self/mountinfo") as mounts:  # noqa: PTH123  # of the kernel
+        for line in mounts:
+            mount, _, rest = line.partition(" - ")
+            if mount.split()[4] == wanted:
+                return rest.split()[1]
+    return ""

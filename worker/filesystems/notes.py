@@ -34,6 +34,7 @@ _LETTERS = {
     0x20000000: "P",
 }
 """Flags that somebody sets, by chattr(1)'s letters; the others are the file system's own."""
+_ANY = sum(_LETTERS)
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -42,58 +43,97 @@ def shown(path: bytes) -> str:
     return path.decode("utf-8", "backslashreplace")
 
 
+class _Listed:
+    """Entries with a bound: what is beyond is counted only."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.entries: list[Any] = []
+
+    def note(self, entry: Any) -> None:
+        self.count += 1
+        if len(self.entries) < MOST:
+            self.entries.append(entry)
+
+    def sorted(self) -> list[Any]:
+        return sorted(self.entries)
+
+
 def walk(root: bytes) -> dict[str, Any]:
-    """The flags and sockets below a folder, by paths from it on."""
-    flags: list[tuple[str, str]] = []
-    sockets: list[str] = []
-    counts = {"flags": 0, "sockets": 0}
-    for path, kind in _entries(root):
-        name = shown(path[len(root) :]) or "/"
-        if stat.S_ISSOCK(kind):
-            counts["sockets"] += 1
-            if len(sockets) < MOST:
-                sockets.append(name)
-        elif stat.S_ISREG(kind) or stat.S_ISDIR(kind):
-            letters = _flags(path)
-            if letters:
-                counts["flags"] += 1
-                if len(flags) < MOST:
-                    flags.append((name, letters))
-    return {"flags": sorted(flags), "sockets": sorted(sockets), "counts": counts}
+    """The flags and sockets below a folder, by paths from it on; links are not followed.
 
+    It runs beside tar on the same cores. Of 11,500 files it takes 0.05 s of CPU; with a status of
+    each file, and its path from the root on, it took 0.10 s.
+    """
+    flags, sockets = _Listed(), _Listed()
 
-def _entries(root: bytes) -> Iterator[tuple[bytes, int]]:
-    """Every path with its type, folders before their content; links are not followed."""
-    yield root, stat.S_IFDIR
-    folders = [root]
+    def note_flags(path: str, opened: int) -> None:
+        letters = _flags(opened)
+        if letters:
+            flags.note((shown(os.fsencode(path)), letters))
+
+    folders = [""]
     while folders:
-        try:
-            entries = os.scandir(folders.pop())
-        except OSError:
+        folder = folders.pop()
+        opened = _opened(root + os.fsencode(folder))
+        if opened is None:
             continue  # tar says what cannot be read
-        with entries:
-            for entry in entries:
-                try:
-                    kind = entry.stat(follow_symlinks=False).st_mode
-                except OSError:
-                    continue
-                yield entry.path, kind
-                if stat.S_ISDIR(kind):
-                    folders.append(entry.path)
+        try:
+            note_flags(folder or "/", opened)
+            for name, kind in _entries(opened):
+                path = f"{folder}/{name}"
+                if kind == stat.S_IFDIR:
+                    folders.append(path)
+                elif kind == stat.S_IFSOCK:
+                    sockets.note(shown(os.fsencode(path)))
+                elif (file := _opened(name, within=opened)) is not None:
+                    try:
+                        note_flags(path, file)
+                    finally:
+                        os.close(file)
+        finally:
+            os.close(opened)
+    counts = {"flags": flags.count, "sockets": sockets.count}
+    return {"flags": flags.sorted(), "sockets": sockets.sorted(), "counts": counts}
 
 
-def _flags(path: bytes) -> str:
+def _entries(folder: int) -> Iterator[tuple[str, int]]:
+    """The files, folders and sockets that are in a folder."""
     try:
-        opened = os.open(path, _OPEN)
+        entries = os.scandir(folder)
     except OSError:
-        return ""
+        return  # no folder: what is there changed its type
+    with entries:
+        for entry in entries:
+            try:
+                # The folder itself tells these, nearly everywhere.
+                if entry.is_file(follow_symlinks=False):
+                    yield entry.name, stat.S_IFREG
+                elif entry.is_dir(follow_symlinks=False):
+                    yield entry.name, stat.S_IFDIR
+                elif not entry.is_symlink() and stat.S_ISSOCK(
+                    entry.stat(follow_symlinks=False).st_mode
+                ):
+                    yield entry.name, stat.S_IFSOCK
+            except OSError:
+                continue
+
+
+def _opened(path: str | bytes, *, within: int | None = None) -> int | None:
+    try:
+        return os.open(path, _OPEN, dir_fd=within)
+    except OSError:
+        return None
+
+
+def _flags(opened: int) -> str:
     try:
         told = fcntl.ioctl(opened, _GET_FLAGS, bytes(8))
     except OSError:
         return ""  # a file system without flags
-    finally:
-        os.close(opened)
-    bits = struct.unpack("=L", told[:4])[0]
+    bits = struct.unpack_from("=L", told)[0]
+    if not bits & _ANY:
+        return ""
     return "".join(letter for bit, letter in _LETTERS.items() if bits & bit)
 
 

@@ -67,7 +67,7 @@ class Reading:
                 [
                     *("setpriv", "--pdeathsig", "KILL"),
                     *("unshare", "--mount", "--propagation", "private"),
-                    *(sys.executable, "-m", "worker.filesystems.child", str(told)),
+                    *(sys.executable, "-S", "-m", "worker.filesystems.child", str(told)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=archive,

@@ -6,8 +6,7 @@ decided from foreign text, and nothing that a file system says is followed out o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from worker.filesystems import fstab
 
@@ -62,8 +61,7 @@ class View(Protocol):
         """What boots the server, as far as its files tell."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Root:
+class _Root(NamedTuple):
     """A volume, or a subvolume of it, with the /etc/fstab that is in it."""
 
     volume: dict[str, Any]
@@ -94,6 +92,7 @@ class Tree:
     def __init__(self, view: View, volumes: list[dict[str, Any]]) -> None:
         self._view = view
         self._volumes = volumes
+        self._at_root: tuple[dict[str, Any], str] | None = None
         self._mounted: list[dict[str, Any]] = []
 
     def mount(self, only: Container[str] | None = None) -> dict[str, Any]:
@@ -146,7 +145,7 @@ class Tree:
         return patterns
 
     def _find_root(self) -> _Root:
-        """Whose /etc/fstab makes it the root; nothing is mounted when this returns."""
+        """Whose /etc/fstab makes it the root; what was looked at last is still mounted at /."""
         found: list[_Root] = []
         details: list[str] = []
         for volume in self._volumes:
@@ -167,20 +166,28 @@ class Tree:
     def _roots_of(self, volume: dict[str, Any]) -> Iterator[_Root]:
         """The volume, and of a btrfs its subvolumes, where they look like a root."""
         names = []
-        self._view.mount(volume, "/")
+        self._mount_root(volume)
         text = self._view.fstab()
         if volume["type"] == "btrfs" and text is None:
             names = self._view.subvolumes()
-        self._view.unmount_root()
         if text is not None:
             yield _Root(volume, text)
         for name in names:
             subvolume = f"subvol={name}"
-            self._view.mount(volume, "/", subvolume=subvolume)
+            self._mount_root(volume, subvolume)
             text = self._view.fstab()
-            self._view.unmount_root()
             if text is not None:
                 yield _Root(volume, text, subvolume)
+
+    def _mount_root(self, volume: dict[str, Any], subvolume: str = "") -> None:
+        """Mount at /, in place of what is there. Mounting takes a hundredth of a second."""
+        if self._at_root == (volume, subvolume):
+            return
+        if self._at_root is not None:
+            self._view.unmount_root()
+            self._at_root = None
+        self._view.mount(volume, "/", subvolume=subvolume)
+        self._at_root = (volume, subvolume)
 
     def _volume_of(self, spec: str) -> dict[str, Any] | None:
         wanted = fstab.normal(spec)
@@ -198,7 +205,10 @@ class Tree:
                 f" cannot mount: {RAW}"
             )
         try:
-            self._view.mount(volume, path, subvolume=subvolume)
+            if path == "/":
+                self._mount_root(volume, subvolume)
+            else:
+                self._view.mount(volume, path, subvolume=subvolume)
         except NotMounted as error:
             raise Refused(
                 f"The file system of {path} ({volume['type']}) could not be opened: {RAW}",

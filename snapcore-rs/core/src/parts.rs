@@ -19,7 +19,7 @@
 //! again as often as it occurs, with hashes that are worked out once.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::FRAME_SIZE;
 use crate::codecs::most_compressed;
@@ -40,6 +40,11 @@ pub const MOST_HELD: usize = 8 << 20;
 pub const MOST: usize =
     LEAST + (BOUNDARY as usize / FRAME_SIZE) * most_compressed(FRAME_SIZE) + ENVELOPE;
 
+/// Buffers of parts, used and kept: those inside a stream, and two with a caller who sends two at a
+/// time. As long as no more are used all are used again: a tar of 333 MB touched 23,000 fresh pages,
+/// where two were kept however many were used it was 38,000.
+pub const BUFFERS: usize = 5;
+
 /// Where a frame lies in its part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameEntry {
@@ -54,27 +59,34 @@ pub struct FrameEntry {
 /// Buffers of parts that were let go, for the parts to come: touching fresh memory costs as much as
 /// a third of hashing it.
 ///
-/// Holds at most [`Pool::KEPT`] of them, that is 34 MiB.
+/// One is kept only where it and all others, used and kept, are no more than [`BUFFERS`].
 #[derive(Debug, Default)]
-pub struct Pool(Mutex<Vec<Vec<u8>>>);
+pub struct Pool(Mutex<Buffers>);
+
+#[derive(Debug, Default)]
+struct Buffers {
+    used: usize,
+    kept: Vec<Vec<u8>>,
+}
 
 impl Pool {
-    const KEPT: usize = 2;
-
     fn take(&self) -> Vec<u8> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
-            .unwrap_or_else(|| Vec::with_capacity(MOST))
+        let mut buffers = self.lock();
+        buffers.used += 1;
+        buffers.kept.pop().unwrap_or_else(|| Vec::with_capacity(MOST))
     }
 
     fn give(&self, mut buffer: Vec<u8>) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < Self::KEPT {
+        let mut buffers = self.lock();
+        buffers.used = buffers.used.saturating_sub(1);
+        if buffers.used + buffers.kept.len() < BUFFERS {
             buffer.clear();
-            kept.push(buffer);
+            buffers.kept.push(buffer);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Buffers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

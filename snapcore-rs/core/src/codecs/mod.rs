@@ -111,6 +111,16 @@ impl Compressed {
         self.length += bytes.len();
     }
 
+    /// Takes the first `length` bytes of a buffer with the buffer, and gives its own for it.
+    pub fn exchange(&mut self, buffer: &mut Vec<u8>, length: usize) {
+        let size = buffer.len();
+        std::mem::swap(&mut self.buffer, buffer);
+        if buffer.len() < size {
+            buffer.resize(size, 0);
+        }
+        self.length = length.min(size);
+    }
+
     /// The next `length` bytes behind the frame's end, whatever they hold.
     fn room(&mut self, length: usize) -> &mut [u8] {
         let end = self.length + length;

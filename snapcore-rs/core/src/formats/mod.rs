@@ -30,6 +30,9 @@ pub trait Format: Send + 'static {
     /// file's hashes are then not known in the end: they can only be worked out from its begin.
     const OUT_OF_ORDER: bool = false;
 
+    /// Whether all else waits for the hashes of its parts: then one part more may be inside a stream.
+    const HASH_BOUND: bool = false;
+
     /// Whether each frame can be read alone by its place in its part.
     const INDEXED: bool = false;
 
@@ -63,6 +66,17 @@ pub trait Encoder: Send + 'static {
 
     /// Replaces what `out` holds with the encoded frame.
     fn encode(&mut self, frame: &[u8], out: &mut Compressed) -> Result<Self::Note>;
+
+    /// As [`Encoder::encode`], of the first `length` bytes of `buffer`, which may be exchanged for
+    /// another one of the same size.
+    fn take(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        length: usize,
+        out: &mut Compressed,
+    ) -> Result<Self::Note> {
+        self.encode(&buffer[..length], out)
+    }
 }
 
 /// A frame as an encoder left it.

@@ -87,6 +87,7 @@ impl Format for Vhdx {
     type Encoder = plain::Encoder;
 
     const OUT_OF_ORDER: bool = true;
+    const HASH_BOUND: bool = true;
 
     fn encoder(&self) -> Result<plain::Encoder> {
         Ok(plain::Encoder)
