@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
+import swiftclient.client
 import urllib3
 import urllib3.connection
 import urllib3.connectionpool
@@ -36,7 +37,6 @@ from requests.adapters import HTTPAdapter
 from portal.domain.errors import StoreRefused, StoreUnreachable
 from portal.stores.header_number import header_number
 from portal.stores.swift_body import SEND_CHUNK
-from portal.stores.swift_client import client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,13 +56,13 @@ IDLE_LANES = 16
 """Connections kept open when nobody uses them."""
 
 # swiftclient logs requests; by default it shows half of a token or key.
-client.logger_settings["reveal_sensitive_prefix"] = 0
+swiftclient.client.logger_settings["reveal_sensitive_prefix"] = 0
 
 TRANSPORT_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
-    client.ClientException,
+    swiftclient.client.ClientException,
     OSError,
     ValueError,  # headers that are not text, addresses that are none
 )
@@ -92,7 +92,7 @@ class Lane:
         if config.ca_file and not Path(config.ca_file).is_file():
             raise StoreRefused("The certificate file set for this store is not there.")
         try:
-            self._http = client.HTTPConnection(
+            self._http = swiftclient.client.HTTPConnection(
                 url,
                 cacert=config.ca_file or None,
                 timeout=(config.connect_timeout, config.read_timeout),
