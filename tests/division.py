@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HOST = tuple(
     f"tests/functional/worker/test_{name}.py"
     for name in (
-        *("drivers", "inspect", "kvm", "startup", "worker_process"),
+        *("drivers", "inspect", "kvm", "quiet", "startup", "worker_process"),
         *("tar", "tar_btrfs", "tar_endings", "tar_libguestfs", "tar_rights"),
     )
 )
