@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from worker.filesystems import fstab, notes, subvolumes
+from worker.filesystems.ahead import Ahead
 from worker.filesystems.kernel import KernelView
 from worker.filesystems.tree import RAW, Refused, Tree
 
@@ -92,22 +93,33 @@ def _archive(root: Path, tree: Tree, exclude: list[str]) -> dict[str, Any]:
     members = [f".{path}".rstrip("/").encode() for path in tree.mount_points]
     members += [b"." + path for path in nested]
     noted: list[dict[str, Any]] = []
-    beside = threading.Thread(target=lambda: noted.append(notes.walk(os.fsencode(root))))
-    beside.start()
-    done = subprocess.run(  # noqa: S603
-        [*_APART, "setpriv", *_RIGHTS, *_TAR, *patterns, *_MEMBERS],
-        cwd=root,
-        input=b"\0".join(members),
-        stderr=subprocess.PIPE,
-        check=False,
+    ahead = Ahead(members)
+    index, write = os.pipe()
+    paths = [member.removeprefix(b".") for member in members]
+    beside = (
+        threading.Thread(target=ahead.follow, args=[index]),
+        threading.Thread(target=lambda: noted.append(notes.walk(os.fsencode(root), paths, ahead))),
     )
-    # The reader sees the end of the archive only when nobody holds it open.
-    os.close(1)
-    beside.join()
-    said = [line[:_LINE] for line in done.stderr.decode(errors="replace").splitlines()]
+    shown = ("--verbose", f"--index-file=/dev/fd/{write}", "--quoting-style=escape")
+    with subprocess.Popen(  # noqa: S603
+        [*_APART, "setpriv", *_RIGHTS, *_TAR, *shown, *patterns, *_MEMBERS],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=[write],
+    ) as tar:
+        # The end of the index and of the archive is seen only when nobody else holds them open.
+        os.close(write)
+        os.close(1)
+        for thread in beside:
+            thread.start()
+        _, complaints = tar.communicate(b"\0".join(members))
+    for thread in beside:
+        thread.join()
+    said = [line[:_LINE] for line in complaints.decode(errors="replace").splitlines()]
     told = [line for line in said if "socket ignored" not in line]
     return {
-        "exit": done.returncode,
+        "exit": tar.returncode,
         "said": told[-_SAID:],
         "subvolumes": [notes.shown(path) for path in nested[: notes.MOST]],
         **noted[0],  # where the walk failed this fails, and with it the archive
