@@ -230,7 +230,7 @@ def stack() -> Iterator[Stack]:
             running(
                 Program(
                     "worker",
-                    [sys.executable, "-m", "worker", "--host", HOST],
+                    [sys.executable, "-m", "bench.installed", "--host", HOST],
                     folder.log / "worker.log",
                     env={"SNAPPORT_DATA": str(folder.path)},
                 )
