@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """Who reads the file systems of tar snapshots: the host's kernel, or a machine of its own."""
     reader_kvm: Literal["probe", "yes", "no"] = "probe"
     """Whether libguestfs uses KVM; a probe boots a machine, once after each boot of the host."""
+    watch_disks: bool = True
+    """Whether a worker holds leases on image files, to see that nobody writes to them meanwhile."""
     sign_in_limit: str = "10 per minute; 100 per hour"
     log_json: bool = False
 

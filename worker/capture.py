@@ -56,7 +56,7 @@ def capture(runtime: Runtime, snapshot_id: int, heartbeat: Heartbeat) -> None:
         store = open_store_of(work, snapshot.store)
     with closing(store), ExitStack() as opened:
         heartbeat.at(Step.OPENING)
-        quiet = opened.enter_context(Quiet(heartbeat.stop))
+        quiet = opened.enter_context(Quiet(heartbeat.stop, on=runtime.settings.watch_disks))
         taking = kinds.prepare(Task(runtime, snapshot, store, heartbeat, opened, quiet))
         heartbeat.expect(sum(_worth(image) for image in taking.images))
         _begin(runtime, snapshot, taking)

@@ -35,7 +35,7 @@ def inspect(runtime: Runtime, server_id: int, heartbeat: Heartbeat) -> None:
     for disk in server.disks:
         heartbeat.at(Step.INSPECTING)
         with (
-            Quiet() as quiet,
+            Quiet(on=runtime.settings.watch_disks) as quiet,
             open_disk(disk.driver, disk.address, quiet) as source,
             disk_trouble(),
         ):

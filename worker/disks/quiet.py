@@ -46,12 +46,15 @@ _STARTED = (
 
 
 class Quiet:
-    """Use as a context manager around the reading.
+    """Use as a context manager around the reading; where it is not `on`, nothing is ever quiet.
 
     `stop` is called, once and on another thread, when a file is opened for writing.
     """
 
-    def __init__(self, stop: Callable[[SnapportError], None] = lambda _: None) -> None:
+    def __init__(
+        self, stop: Callable[[SnapportError], None] = lambda _: None, *, on: bool = True
+    ) -> None:
+        self._on = on
         self._stop = stop
         self._files: list[int] = []
         self._lock = threading.Lock()
@@ -79,7 +82,7 @@ class Quiet:
 
     def watch(self, path: Path) -> bool:
         """Whether nobody has the file open for writing; if so, it is watched from now on."""
-        if _file_system(path) not in _OF_THIS_HOST:
+        if not self._on or _file_system(path) not in _OF_THIS_HOST:
             return False
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:

@@ -65,6 +65,13 @@ def test_what_somebody_writes_to_is_not_quiet(tmp_path: Path) -> None:
         assert not quiet.watch(tmp_path)
 
 
+def test_a_host_that_serves_images_to_others_watches_none(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"1")
+    with Quiet(on=False) as quiet:
+        assert not quiet.watch(disk)
+
+
 def test_nothing_is_known_of_a_file_system_that_other_hosts_may_write_to(tmp_path: Path) -> None:
     """One that is not on the list, though it grants leases."""
     with linux.mounted("ramfs", tmp_path / "mount", "-t", "ramfs") as at, Quiet() as quiet:
