@@ -73,12 +73,8 @@ class Quiet:
         trace: TracebackType | None,
     ) -> None:
         """Let all files go."""
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
-        for file in self._files:
-            os.close(file)  # and with it its lease
-        self._files.clear()
+        self._watch_no_more()
+        self._let_go()
 
     def watch(self, path: Path) -> bool:
         """Whether nobody has the file open for writing; if so, it is watched from now on."""
@@ -100,10 +96,25 @@ class Quiet:
         return True
 
     def confirm(self) -> None:
-        """All was read: raises `DiskUnavailable` if a file was opened for writing meanwhile."""
+        """All was read: raises `DiskUnavailable` if a file was opened for writing meanwhile.
+
+        Who opens one from now on is nobody's trouble.
+        """
+        self._watch_no_more()
         self._look()
         if self._broken:
             raise DiskUnavailable(_STARTED)
+        self._let_go()
+
+    def _watch_no_more(self) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _let_go(self) -> None:
+        for file in self._files:
+            os.close(file)  # and with it its lease
+        self._files.clear()
 
     def _run(self) -> None:
         while not self._ended.wait(_LOOK):

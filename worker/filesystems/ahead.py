@@ -50,6 +50,8 @@ class Ahead:
         if self._ended.is_set():
             return
         size = min(os.fstat(opened).st_blocks * 512, _OF_A_FILE)
+        if size == 0:
+            return  # to the kernel 0 would be all of it
         while self._ahead + size > _MOST_AHEAD:
             self._settle()
             if self._ahead + size > _MOST_AHEAD and self._ended.wait(_LOOK):

@@ -10,6 +10,7 @@ import fcntl
 import os
 import stat
 import struct
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -103,12 +104,16 @@ class _Walk:
     def _listed(self, folder: bytes) -> Iterator[tuple[bytes, int]]:
         opened = _opened(self._root + folder)
         if opened is None:
-            return iter(())  # tar says what cannot be read
+            return  # tar says what cannot be read
         try:
             self._note(folder or b"/", opened)
-            return iter(sorted(_entries(opened)))
+            entries = _entries(opened)
+            while len(batch := sorted(islice(entries, MOST))) == MOST:
+                yield from batch
         finally:
             os.close(opened)
+        # Not held open: a folder below may be as deep as it likes.
+        yield from batch
 
     def _until_folder(self, folder: bytes, entries: Iterator[tuple[bytes, int]]) -> bytes | None:
         """Notes entries up to the next folder, which is returned; None at the end."""

@@ -37,7 +37,6 @@ def test_a_file_is_quiet_until_somebody_opens_it_for_writing(tmp_path: Path) -> 
         assert quiet.watch(disk)
         assert quiet.watch(other)
         assert disk.read_bytes() == b"1"
-        quiet.confirm()
         before = time.monotonic()
         with disk.open("ab"):
             waited = time.monotonic() - before
@@ -48,6 +47,18 @@ def test_a_file_is_quiet_until_somebody_opens_it_for_writing(tmp_path: Path) -> 
         # The other is let go too: nothing is watched for nothing.
         other.write_bytes(b"3")
     assert len(told) == 1
+
+
+def test_once_all_is_read_the_server_may_start(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"1")
+    told: list[SnapportError] = []
+    with Quiet(told.append) as quiet:
+        assert quiet.watch(disk)
+        quiet.confirm()
+        with disk.open("ab"):
+            time.sleep(0.3)  # three looks
+    assert told == []
 
 
 def test_what_somebody_writes_to_is_not_quiet(tmp_path: Path) -> None:

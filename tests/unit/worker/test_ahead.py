@@ -70,6 +70,17 @@ def test_the_walk_goes_the_way_of_tar(root: Path) -> None:
     ]
 
 
+def test_a_folder_of_very_many_is_read_piece_by_piece(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not all in tar's order then, but each once."""
+    whole, pieces = Recorded([b"."]), Recorded([b"."])
+    notes.walk(os.fsencode(root), [b""], whole)
+    monkeypatch.setattr(notes, "MOST", 2)
+    notes.walk(os.fsencode(root), [b""], pieces)
+    assert sorted(pieces.brought) == sorted(whole.brought)
+
+
 def test_a_member_below_another_comes_where_it_is_listed(root: Path) -> None:
     members = [b".", b"./boot/efi", b"./boot"]
     recorded = Recorded(members)
